@@ -1,0 +1,1 @@
+//! Groups of voxels that behave alike.

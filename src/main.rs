@@ -1,0 +1,3 @@
+//! The `biomarker` program.
+
+fn main() {}

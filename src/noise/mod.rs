@@ -1,0 +1,107 @@
+//! The noise of the signal: σ of one complex channel, estimated from the data.
+
+use crate::error::{Error, Result};
+
+/// Distribution of a measured magnitude around the true amplitude.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoiseDistribution {
+    /// Additive normal noise.
+    Gaussian,
+    /// Magnitude of a complex signal with normal noise in both channels.
+    Rician,
+}
+
+/// How σ was obtained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoiseMethod {
+    /// From repeated images.
+    Repeat,
+    /// From the residuals of the fit.
+    Residual,
+    /// From signal-free background.
+    Background,
+    /// From the frames before the bolus.
+    DynamicBaseline,
+    /// Given by the user.
+    Given,
+}
+
+impl NoiseMethod {
+    /// Name in pipelines and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Repeat => "repeat",
+            Self::Residual => "residual",
+            Self::Background => "background",
+            Self::DynamicBaseline => "dce_baseline",
+            Self::Given => "given",
+        }
+    }
+}
+
+/// σ of one image set.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NoiseLevel {
+    sigma: f64,
+    distribution: NoiseDistribution,
+    method: NoiseMethod,
+    n_voxels: usize,
+}
+
+impl NoiseLevel {
+    /// σ (signal units, per complex channel) obtained by `method` from `n_voxels`.
+    ///
+    /// # Errors
+    ///
+    /// `Value` when σ is not finite and positive: no measurement is without noise.
+    pub fn new(
+        sigma: f64,
+        distribution: NoiseDistribution,
+        method: NoiseMethod,
+        n_voxels: usize,
+    ) -> Result<Self> {
+        if sigma.is_finite() && sigma > 0.0 {
+            Ok(Self { sigma, distribution, method, n_voxels })
+        } else {
+            Err(Error::value(format!(
+                "noise level {sigma} from method `{}` is not a positive number",
+                method.name()
+            ))
+            .at_field("sigma")
+            .hint("choose another noise.method or give noise.sigma"))
+        }
+    }
+
+    /// σ in signal units.
+    pub fn sigma(&self) -> f64 {
+        self.sigma
+    }
+
+    /// Distribution of the magnitudes.
+    pub fn distribution(&self) -> NoiseDistribution {
+        self.distribution
+    }
+
+    /// How σ was obtained.
+    pub fn method(&self) -> NoiseMethod {
+        self.method
+    }
+
+    /// Voxels that σ was estimated from; 0 where it was given.
+    pub fn n_voxels(&self) -> usize {
+        self.n_voxels
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sigma_is_never_zero() {
+        for sigma in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            let level = NoiseLevel::new(sigma, NoiseDistribution::Rician, NoiseMethod::Given, 0);
+            assert!(level.is_err());
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! From dynamic signal to concentration and its area under the curve.

@@ -1,0 +1,1 @@
+//! Which voxels are kept, and why the others are not.

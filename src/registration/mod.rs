@@ -1,0 +1,1 @@
+//! Transforms between scanner spaces and how they are found.

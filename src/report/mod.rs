@@ -1,0 +1,1 @@
+//! Pages that people read: results in, HTML out, nothing computed.

@@ -1,0 +1,1 @@
+//! Digital reference objects with known truth.

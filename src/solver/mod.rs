@@ -1,0 +1,1 @@
+//! Solvers on slices: they know no MRI.

@@ -1,0 +1,1 @@
+//! Statistics on slices: they know no MRI.

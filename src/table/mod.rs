@@ -1,0 +1,1 @@
+//! One typed schema per table.

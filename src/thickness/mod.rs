@@ -1,0 +1,1 @@
+//! Cartilage thickness from label maps.

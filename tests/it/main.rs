@@ -1,0 +1,3 @@
+//! The one integration binary: the program and its library from outside.
+
+mod shared_data;
