@@ -1,1 +1,3 @@
-//! From a specification to results.
+//! From a specification to results: spec (as written) → plan (as checked) → run.
+
+pub mod spec;
