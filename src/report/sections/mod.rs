@@ -1,0 +1,33 @@
+//! The blocks of a page in the order they are read.
+
+mod exclusions;
+mod headlines;
+mod histograms;
+mod maps;
+mod tables;
+mod text;
+
+use super::Page;
+use crate::error::Result;
+
+/// One block; an empty body leaves it out.
+pub(super) struct Section {
+    /// Address on the page.
+    pub(super) name: &'static str,
+    /// Heading.
+    pub(super) heading: &'static str,
+    /// HTML of the body.
+    pub(super) render: fn(&Page) -> Result<String>,
+}
+
+/// All blocks.
+pub(super) const SECTIONS: &[Section] = &[
+    Section { name: "results", heading: "Results", render: headlines::render },
+    Section { name: "tables", heading: "Statistics", render: tables::render },
+    Section { name: "inputs", heading: "Inputs", render: text::inputs },
+    Section { name: "maps", heading: "Maps", render: maps::render },
+    Section { name: "distributions", heading: "Distributions", render: histograms::render },
+    Section { name: "exclusions", heading: "Voxels left out", render: exclusions::render },
+    Section { name: "methods", heading: "Methods", render: text::methods },
+    Section { name: "provenance", heading: "Provenance", render: text::provenance },
+];
