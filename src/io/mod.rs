@@ -2,6 +2,8 @@
 #![expect(clippy::disallowed_methods, reason = "this is the module the ban points to")]
 
 pub mod atomic;
+pub mod digest;
+pub mod lock;
 
 use std::path::Path;
 
