@@ -8,6 +8,7 @@ mod grid;
 mod labels;
 mod mask;
 mod parameter_map;
+pub mod resample;
 mod series;
 mod volume;
 

@@ -6,16 +6,12 @@ pub mod digest;
 pub mod lock;
 
 use std::path::Path;
-
 use crate::error::{Error, ErrorKind, Result};
-
 /// Largest text file that is read: sidecars, tables and pipelines are far smaller.
 const TEXT_BYTES_MAX: u64 = 64 << 20;
-
 /// The whole of a UTF-8 text file.
 ///
 /// # Errors
-///
 /// `Missing` when it is not there, `Format` when it is not UTF-8 or above 64 MiB.
 pub fn text(path: &Path) -> Result<String> {
     let unreadable = |error: std::io::Error| Error::from_io(ErrorKind::Format, path, &error);
@@ -26,3 +22,4 @@ pub fn text(path: &Path) -> Result<String> {
     }
     std::fs::read_to_string(path).map_err(unreadable)
 }
+pub mod mesh;
