@@ -1,5 +1,8 @@
 //! The noise of the signal: σ of one complex channel, estimated from the data.
 
+pub mod bessel;
+pub mod rician;
+
 use crate::error::{Error, Result};
 
 /// Distribution of a measured magnitude around the true amplitude.
