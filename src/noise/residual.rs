@@ -1,8 +1,8 @@
 //! σ from the residuals of a fit.
 //!
 //! RSS/σ² follows χ² with ν = samples − parameters, so every voxel's RSS over the median of χ² is
-//! above σ² as often as below: σ² is their median. Whatever the model misses counts as noise, so σ errs to
-//! the large side. Interpolated images have correlated samples and are not corrected here.
+//! above σ² as often as below: σ² is their median. Whatever the model misses counts as noise, so σ
+//! errs to the large side. Interpolated images have correlated samples and are not corrected here.
 //!
 //! # Reference
 //!
