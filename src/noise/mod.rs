@@ -1,5 +1,17 @@
 //! The noise of the signal: σ of one complex channel, estimated from the data.
 
+pub mod background;
+pub mod baseline;
+pub mod bessel;
+pub mod repeat;
+pub mod residual;
+pub mod rician;
+pub mod select;
+mod selection;
+
+#[cfg(test)]
+mod phantom;
+
 use crate::error::{Error, Result};
 
 /// Distribution of a measured magnitude around the true amplitude.
@@ -91,6 +103,17 @@ impl NoiseLevel {
     pub fn n_voxels(&self) -> usize {
         self.n_voxels
     }
+}
+
+/// σ of one image set, and what the user should know of how it was obtained.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NoiseEstimate {
+    /// The noise level.
+    pub level: NoiseLevel,
+    /// Largest over smallest σ, minus 1, where several independent formulas or groups gave one.
+    pub agreement: Option<f64>,
+    /// Sentences for the report, each with its numbers.
+    pub warnings: Vec<String>,
 }
 
 #[cfg(test)]
