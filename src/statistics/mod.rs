@@ -5,9 +5,13 @@
 //! (clusters, tests) return an [`Error`](crate::error::Error) that names the value and the rule. No
 //! function here returns NaN.
 
+pub mod cluster_number;
 pub mod first_order;
 pub mod histogram;
+pub mod k_means;
+pub mod mixture;
 pub mod moments;
+pub mod multivariate;
 pub mod quantile;
 
 use crate::error::{Error, Result};
