@@ -11,8 +11,13 @@ pub mod histogram;
 pub mod k_means;
 pub mod mixture;
 pub mod moments;
+pub mod multiplicity;
 pub mod multivariate;
+pub mod permutation;
 pub mod quantile;
+pub mod rank_test;
+pub mod roc;
+pub mod t_test;
 
 use crate::error::{Error, Result};
 
