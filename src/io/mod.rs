@@ -2,3 +2,4 @@
 #![expect(clippy::disallowed_methods, reason = "this is the module the ban points to")]
 
 pub mod atomic;
+pub mod nifti;
