@@ -23,3 +23,4 @@ pub fn text(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(unreadable)
 }
 pub mod mesh;
+pub mod nifti;

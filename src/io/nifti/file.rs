@@ -1,0 +1,290 @@
+//! From a path to header bytes and voxel bytes.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use flate2::bufread::MultiGzDecoder;
+
+use super::gzip::{self, MAX_RATIO};
+use super::header::Header;
+use super::raw::{EXTENDER_BYTES, Layout, RawHeader};
+use super::{Endianness, ReadLimits, Version};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Bytes that hold either header and its extender.
+const LONGEST_HEADER: u64 = 544;
+
+/// The files of one image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Location {
+    /// Where the header is.
+    pub(super) header: PathBuf,
+    /// Where the voxels are; the same file unless it is a pair.
+    pub(super) voxels: PathBuf,
+}
+
+impl Location {
+    /// The pair that `path` belongs to where it ends in `.hdr` or `.img`, else the file itself.
+    pub(super) fn of(path: &Path) -> Result<Self> {
+        fs::metadata(path).map_err(|error| Error::from_io(ErrorKind::Format, path, &error))?;
+        let Some((stem, extension, suffix)) = pair_name(path) else {
+            return Ok(Self { header: path.into(), voxels: path.into() });
+        };
+        let (other, is_header) = if extension == "hdr" { ("img", true) } else { ("hdr", false) };
+        let other_suffix = if suffix.is_empty() { ".gz" } else { "" };
+        let candidates = [suffix, other_suffix]
+            .map(|suffix| path.with_file_name(format!("{stem}.{other}{suffix}")));
+        let found = candidates.iter().find(|candidate| candidate.is_file());
+        let Some(sibling) = found else {
+            let [first, second] = candidates.map(|c| c.display().to_string());
+            return Err(Error::new(
+                ErrorKind::Missing,
+                format!("neither {first} nor {second} is there"),
+            )
+            .at_path(path)
+            .hint("a NIfTI pair is a .hdr and an .img file of one name in one folder"));
+        };
+        Ok(if is_header {
+            Self { header: path.into(), voxels: sibling.clone() }
+        } else {
+            Self { header: sibling.clone(), voxels: path.into() }
+        })
+    }
+
+    fn is_pair(&self) -> bool {
+        self.header != self.voxels
+    }
+}
+
+/// Stem, `hdr` or `img`, and `.gz` or nothing.
+fn pair_name(path: &Path) -> Option<(String, &'static str, &'static str)> {
+    let name = path.file_name()?.to_str()?;
+    let (name, suffix) = match name.strip_suffix(".gz") {
+        Some(name) => (name, ".gz"),
+        None => (name, ""),
+    };
+    let stem = |extension| Some((name.strip_suffix(extension)?.to_owned(), suffix));
+    stem(".hdr")
+        .map(|(stem, suffix)| (stem, "hdr", suffix))
+        .or_else(|| stem(".img").map(|(stem, suffix)| (stem, "img", suffix)))
+}
+
+/// Reads and checks the header at `location`, and the size of a plain file of voxels.
+pub(super) fn header(location: &Location, limits: ReadLimits) -> Result<Header> {
+    let header = header_alone(location, limits).map_err(|e| e.at_path(&location.header))?;
+    let (is_gzip, n_bytes) = sniff(&location.voxels, limits)?;
+    require_size(&header, is_gzip, n_bytes).map_err(|error| error.at_path(&location.voxels))?;
+    Ok(header)
+}
+
+fn header_alone(location: &Location, limits: ReadLimits) -> Result<Header> {
+    let path = &location.header;
+    let (is_gzip, n_bytes) = sniff(path, limits)?;
+    if n_bytes == 0 {
+        return Err(Error::format("the file is empty").hint("copy or convert it again"));
+    }
+    if location.is_pair() {
+        let bytes = contents(path, is_gzip, limits)?;
+        let raw = RawHeader::parse(&bytes)?;
+        require_layout(&raw, Layout::Pair)?;
+        check_extensions(&bytes, &raw, bytes.len())?;
+        return Header::check(raw, limits);
+    }
+    let file = BufReader::new(open(path)?);
+    if is_gzip {
+        single_header(MultiGzDecoder::new(file), limits, n_bytes.saturating_mul(MAX_RATIO))
+    } else {
+        single_header(file, limits, n_bytes)
+    }
+}
+
+/// Header and extensions from the start of a single file of at most `most_bytes`.
+fn single_header(mut file: impl Read, limits: ReadLimits, most_bytes: u64) -> Result<Header> {
+    let mut bytes = take(&mut file, LONGEST_HEADER)?;
+    let raw = RawHeader::parse(&bytes)?;
+    require_layout(&raw, Layout::Single)?;
+    let header = Header::check(raw, limits)?;
+    let start = header.voxels_start();
+    let has_extensions = bytes.get(header.version().header_bytes()).is_some_and(|&flag| flag != 0);
+    if has_extensions && start <= most_bytes.min(limits.max_bytes) {
+        bytes.extend(take(&mut file, start.saturating_sub(bytes.len() as u64))?);
+        check_extensions(&bytes, &header.raw, start as usize)?;
+    }
+    Ok(header)
+}
+
+/// Up to `length` bytes; fewer at the end of the file.
+fn take(file: &mut impl Read, length: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(length).read_to_end(&mut bytes).map_err(|error| gzip::broken(&error))?;
+    Ok(bytes)
+}
+
+/// The bytes of a file of voxels.
+pub(super) struct VoxelBytes {
+    bytes: Vec<u8>,
+    place: Range<usize>,
+    /// How many bytes follow the voxels.
+    pub(super) n_trailing: u64,
+}
+
+impl VoxelBytes {
+    /// The stored voxels alone.
+    pub(super) fn voxels(&self) -> &[u8] {
+        self.bytes.get(self.place.clone()).unwrap_or_default()
+    }
+}
+
+/// Reads the voxels that `header` describes; a gzip stream is checked to its end.
+pub(super) fn voxels(
+    location: &Location,
+    header: &Header,
+    limits: ReadLimits,
+) -> Result<VoxelBytes> {
+    let path = &location.voxels;
+    let (is_gzip, n_bytes) = sniff(path, limits)?;
+    require_size(header, is_gzip, n_bytes).map_err(|error| error.at_path(path))?;
+    let start = header.voxels_start() as usize;
+    let place = start..start + header.voxel_bytes() as usize;
+    let stored = read(path, limits)?;
+    if is_gzip {
+        let inflated = gzip::inflate(&stored, place.end, limits.max_bytes)
+            .map_err(|error| error.at_path(path))?;
+        return Ok(VoxelBytes { bytes: inflated.bytes, place, n_trailing: inflated.n_trailing });
+    }
+    match stored.len().checked_sub(place.end) {
+        Some(rest) => Ok(VoxelBytes { bytes: stored, place, n_trailing: rest as u64 }),
+        None => Err(too_short(header, stored.len() as u64).at_path(path)),
+    }
+}
+
+/// Passes when a file of `n_bytes` can hold what `header` needs.
+fn require_size(header: &Header, is_gzip: bool, n_bytes: u64) -> Result<()> {
+    let most = if is_gzip { n_bytes.saturating_mul(MAX_RATIO) } else { n_bytes };
+    match header.voxels_start().checked_add(header.voxel_bytes()) {
+        Some(needed) if needed <= most => Ok(()),
+        _ if is_gzip => Err(Error::format(format!(
+            "{n_bytes} gzipped bytes cannot hold the {} bytes of voxels from byte {} on",
+            header.voxel_bytes(),
+            header.voxels_start()
+        ))
+        .at_field("dim")
+        .hint("the header is damaged or the file is truncated; copy it again")),
+        _ => Err(too_short(header, n_bytes)),
+    }
+}
+
+fn too_short(header: &Header, n_bytes: u64) -> Error {
+    Error::format(format!(
+        "the file holds {n_bytes} bytes, but {:?} voxels × {} volumes of {} from byte {} on need \
+         {} more",
+        header.shape(),
+        header.n_volumes(),
+        header.datatype().name(),
+        header.voxels_start(),
+        (header.voxels_start().saturating_add(header.voxel_bytes())).saturating_sub(n_bytes)
+    ))
+    .at_field("dim")
+    .hint("the file is truncated or `dim` or `vox_offset` is wrong; copy it again")
+}
+
+fn require_layout(raw: &RawHeader, expected: Layout) -> Result<()> {
+    if raw.layout == expected {
+        return Ok(());
+    }
+    let (message, hint) = match expected {
+        Layout::Single => {
+            ("says that the voxels are in another file", "name the pair .hdr and .img")
+        }
+        Layout::Pair => ("says that header and voxels are one file", "name the file .nii"),
+    };
+    Err(Error::format(message).at_field("magic").hint(hint))
+}
+
+/// Follows the chain of extensions up to `end`; their contents are skipped.
+fn check_extensions(bytes: &[u8], raw: &RawHeader, end: usize) -> Result<()> {
+    let mut place = match raw.version {
+        Version::Nifti1 => 348,
+        Version::Nifti2 => 540,
+    };
+    if bytes.get(place).is_none_or(|&flag| flag == 0) {
+        return Ok(());
+    }
+    place += EXTENDER_BYTES;
+    let region = bytes.get(..end).ok_or_else(|| {
+        Error::format(format!("{} bytes end before the voxels at {end}", bytes.len()))
+            .at_field("vox_offset")
+    })?;
+    while let Some(size) = region.get(place..).and_then(|rest| rest.first_chunk::<4>()) {
+        let size = match raw.order {
+            Endianness::Little => i32::from_le_bytes(*size),
+            Endianness::Big => i32::from_be_bytes(*size),
+        };
+        let is_padding = size == 0 && region[place..].iter().all(|&byte| byte == 0);
+        if is_padding {
+            return Ok(());
+        }
+        let room = region.len() - place;
+        place += match usize::try_from(size) {
+            Ok(n) if n >= 16 && n % 16 == 0 && n <= room => n,
+            _ => {
+                let message = format!(
+                    "{size} is not a multiple of 16 from 16 to the {room} bytes before the voxels"
+                );
+                return Err(Error::format(message)
+                    .at_field("extension.esize")
+                    .hint("the header extensions are damaged; write the file again without them"));
+            }
+        };
+    }
+    Ok(())
+}
+
+/// All bytes of a header file, inflated where it is gzipped.
+fn contents(path: &Path, is_gzip: bool, limits: ReadLimits) -> Result<Vec<u8>> {
+    let bytes = read(path, limits)?;
+    if is_gzip { gzip::inflate_all(&bytes, limits.max_bytes) } else { Ok(bytes) }
+}
+
+/// Whether the file is gzipped, and its size.
+fn sniff(path: &Path, limits: ReadLimits) -> Result<(bool, u64)> {
+    let failed = |error: std::io::Error| Error::from_io(ErrorKind::Format, path, &error);
+    let metadata = fs::metadata(path).map_err(failed)?;
+    if !metadata.is_file() {
+        let kind = if metadata.is_dir() { "a folder" } else { "no regular file" };
+        return Err(Error::format(format!("{kind}, not a NIfTI file"))
+            .at_path(path)
+            .hint("name the .nii or .nii.gz file itself"));
+    }
+    if metadata.len() > limits.max_bytes {
+        return Err(Error::value(format!(
+            "the file holds {} bytes, more than the limit of {}",
+            metadata.len(),
+            limits.max_bytes
+        ))
+        .at_path(path)
+        .hint("raise `--max-memory` when the file is meant to be that large"));
+    }
+    let mut file = BufReader::with_capacity(16, open(path)?);
+    let start = file.fill_buf().map_err(failed)?;
+    Ok((start.starts_with(&gzip::MAGIC), metadata.len()))
+}
+
+fn read(path: &Path, limits: ReadLimits) -> Result<Vec<u8>> {
+    let failed = |error: std::io::Error| Error::from_io(ErrorKind::Format, path, &error);
+    let file = open(path)?;
+    let length = file.metadata().map_err(failed)?.len().min(limits.max_bytes);
+    let mut bytes = Vec::new();
+    usize::try_from(length)
+        .ok()
+        .and_then(|length| bytes.try_reserve_exact(length).ok())
+        .ok_or_else(|| Error::value(format!("{length} bytes do not fit into memory")))?;
+    file.take(limits.max_bytes).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
+}
+
+fn open(path: &Path) -> Result<File> {
+    File::open(path).map_err(|error| Error::from_io(ErrorKind::Format, path, &error))
+}

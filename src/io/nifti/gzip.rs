@@ -1,0 +1,232 @@
+//! Gzip in and out: every member, every checksum, no trust in what the file says of its length.
+//!
+//! One member of the length that the image header demands, which is nearly every file, is inflated
+//! by libdeflate in one call. Every other file takes the streaming path, which also finds the words
+//! for what is wrong with a broken one.
+
+use std::io::{ErrorKind, Read};
+
+use flate2::bufread::GzDecoder;
+use libdeflater::{CompressionLvl, Compressor, Decompressor};
+
+use crate::error::{Error, Result};
+
+/// First two bytes of every gzip member.
+pub(super) const MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// Deflate codes 258 bytes in no less than 2 bits: more than this ratio cannot be.
+pub(super) const MAX_RATIO: u64 = 1032;
+
+/// Level 1: maps of floats shrink hardly more at higher levels and take three times as long at 6.
+const LEVEL: i32 = 1;
+
+/// What a gzip file holds: the bytes that were asked for, and how many follow them.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Inflated {
+    pub(super) bytes: Vec<u8>,
+    pub(super) n_trailing: u64,
+}
+
+/// Inflates every member of `compressed` and keeps the first `expected` bytes.
+///
+/// # Errors
+///
+/// `Format` when the stream is truncated, corrupt, followed by something that is no gzip member, or
+/// holds less than `expected` bytes; `Value` when it holds more than `max_bytes`.
+pub(super) fn inflate(compressed: &[u8], expected: usize, max_bytes: u64) -> Result<Inflated> {
+    let mut bytes = zeroed(expected)?;
+    let whole = Decompressor::new().gzip_decompress(compressed, &mut bytes);
+    if whole == Ok(expected) && is_one_member(compressed, &bytes) {
+        return Ok(Inflated { bytes, n_trailing: 0 });
+    }
+    let n_bytes = stream(compressed, &mut bytes, max_bytes)?;
+    match n_bytes.checked_sub(expected as u64) {
+        Some(n_trailing) => Ok(Inflated { bytes, n_trailing }),
+        None => Err(Error::format(format!(
+            "gzip stream holds {n_bytes} bytes, fewer than the {expected} that header and voxels \
+             need"
+        ))
+        .hint("the file was cut off before it was compressed; copy or convert it again")),
+    }
+}
+
+/// Inflates all of `compressed`, a header file of unknown length.
+pub(super) fn inflate_all(compressed: &[u8], max_bytes: u64) -> Result<Vec<u8>> {
+    let expected = stream(compressed, &mut [], max_bytes)?;
+    let expected = usize::try_from(expected).map_err(|_| over_limit(max_bytes))?;
+    Ok(inflate(compressed, expected, max_bytes)?.bytes)
+}
+
+/// One member without name and time, so that equal bytes give equal files.
+pub(super) fn deflate(bytes: &[u8]) -> Result<Vec<u8>> {
+    let refused = |reason: String| Error::internal(format!("gzip: {reason}"));
+    let level = CompressionLvl::new(LEVEL).map_err(|error| refused(format!("{error:?}")))?;
+    let mut compressor = Compressor::new(level);
+    let mut compressed = vec![0; compressor.gzip_compress_bound(bytes.len())];
+    let length = compressor
+        .gzip_compress(bytes, &mut compressed)
+        .map_err(|error| refused(error.to_string()))?;
+    compressed.truncate(length);
+    Ok(compressed)
+}
+
+/// `length` zeros, or an error where the machine has no such memory.
+pub(super) fn zeroed(length: usize) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(length).map_err(|_| {
+        Error::value(format!("{length} bytes do not fit into the memory of this machine"))
+    })?;
+    bytes.resize(length, 0);
+    Ok(bytes)
+}
+
+/// The words for a stream that the decoder refuses.
+pub(super) fn broken(error: &std::io::Error) -> Error {
+    let error = match error.kind() {
+        ErrorKind::UnexpectedEof => Error::format("gzip stream ends early: the file is truncated"),
+        _ => Error::format(format!("gzip stream is damaged: {error}")),
+    };
+    error.hint("copy the file again from where it came from")
+}
+
+/// Whether the trailer that ends the first member stands at the end of the file and nowhere else.
+///
+/// libdeflate does not say where the member ended. The end carries checksum and length of `bytes`,
+/// so where these eight bytes occur once, at the end, nothing follows the member.
+fn is_one_member(compressed: &[u8], bytes: &[u8]) -> bool {
+    let [a, b, c, d] = libdeflater::crc32(bytes).to_le_bytes();
+    let [e, f, g, h] = (bytes.len() as u32).to_le_bytes();
+    let trailer = [a, b, c, d, e, f, g, h];
+    compressed.split_last_chunk::<8>().is_some_and(|(before, last)| {
+        *last == trailer && !contains(before, trailer) && !spans_end(compressed, trailer)
+    })
+}
+
+/// Whether `pattern` occurs in `bytes`; in blocks, so that the search runs at memory speed.
+fn contains(bytes: &[u8], pattern: [u8; 8]) -> bool {
+    const BLOCK: usize = 4096;
+    let [a, b, c, d, ..] = pattern;
+    let start = [a, b, c, d];
+    (0..bytes.len()).step_by(BLOCK).any(|first| {
+        let block = &bytes[first..bytes.len().min(first + BLOCK + 7)];
+        let hits = block.windows(4).fold(0_u32, |hits, window| hits | u32::from(window == start));
+        hits > 0 && block.windows(8).any(|window| window == pattern)
+    })
+}
+
+/// Whether `pattern` also occurs so that it overlaps the last eight bytes.
+fn spans_end(bytes: &[u8], pattern: [u8; 8]) -> bool {
+    let start = bytes.len().saturating_sub(15);
+    bytes[start..].windows(8).rev().skip(1).any(|window| window == pattern)
+}
+
+/// Inflates member after member into `bytes`, counts what does not fit, and returns the sum.
+fn stream(compressed: &[u8], bytes: &mut [u8], max_bytes: u64) -> Result<u64> {
+    let (mut rest, mut filled, mut total) = (compressed, 0, 0_u64);
+    let mut overflow = vec![0; 1 << 16];
+    loop {
+        let mut member = GzDecoder::new(rest);
+        loop {
+            let target = match bytes.get_mut(filled..) {
+                Some(free) if !free.is_empty() => free,
+                _ => overflow.as_mut_slice(),
+            };
+            let n = member.read(target).map_err(|error| broken(&error))?;
+            filled = bytes.len().min(filled + n);
+            total += n as u64;
+            if total > max_bytes {
+                return Err(over_limit(max_bytes));
+            }
+            if n == 0 {
+                break;
+            }
+        }
+        rest = without_padding(member.into_inner());
+        if rest.is_empty() {
+            return Ok(total);
+        }
+        if !rest.starts_with(&MAGIC) {
+            return Err(Error::format(format!(
+                "{} bytes after the gzip stream are no gzip member",
+                rest.len()
+            ))
+            .hint("the file was damaged or something was appended; copy it again"));
+        }
+    }
+}
+
+/// Tapes and block devices pad with zeros, which every gzip reader skips.
+fn without_padding(bytes: &[u8]) -> &[u8] {
+    let start = bytes.iter().position(|&byte| byte != 0).unwrap_or(bytes.len());
+    &bytes[start..]
+}
+
+fn over_limit(max_bytes: u64) -> Error {
+    Error::value(format!("gzip stream holds more than the limit of {max_bytes} bytes"))
+        .hint("raise `--max-memory` when the file is meant to be that large")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(n: u32) -> Vec<u8> {
+        (0..n).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect()
+    }
+
+    #[test]
+    fn deflate_and_inflate_are_inverse_and_repeatable() {
+        let bytes = numbers(5_000);
+        let compressed = deflate(&bytes).unwrap();
+        assert_eq!(compressed, deflate(&bytes).unwrap());
+        assert_eq!(compressed[3..8], [0; 5], "no name, no time");
+        let inflated = inflate(&compressed, bytes.len(), 1 << 20).unwrap();
+        assert_eq!(inflated, Inflated { bytes: bytes.clone(), n_trailing: 0 });
+        assert_eq!(inflate_all(&compressed, 1 << 20).unwrap(), bytes);
+    }
+
+    #[test]
+    fn equal_members_are_all_seen() {
+        let half = numbers(100);
+        let one = deflate(&half).unwrap();
+        let two = [one.clone(), one.clone()].concat();
+        assert!(is_one_member(&one, &half));
+        assert!(!is_one_member(&two, &half));
+        let inflated = inflate(&two, 800, 1 << 20).unwrap();
+        assert_eq!(inflated.bytes, [half.clone(), half.clone()].concat());
+        assert_eq!(inflate(&two, 400, 1 << 20).unwrap().n_trailing, 400);
+        assert_eq!(inflate(&two, 500, 1 << 20).unwrap().n_trailing, 300);
+    }
+
+    #[test]
+    fn padding_is_skipped_and_garbage_is_refused() {
+        let bytes = numbers(10);
+        let compressed = deflate(&bytes).unwrap();
+        let padded = [compressed.clone(), vec![0; 512]].concat();
+        assert_eq!(inflate(&padded, 40, 1 << 20).unwrap().bytes, bytes);
+        let dirty = [compressed.clone(), b"x".to_vec()].concat();
+        let error = inflate(&dirty, 40, 1 << 20).unwrap_err();
+        assert_eq!(error.to_string(), "1 bytes after the gzip stream are no gzip member");
+        let error = inflate(&compressed, 41, 1 << 20).unwrap_err();
+        assert!(error.message().starts_with("gzip stream holds 40 bytes, fewer than the 41"));
+    }
+
+    #[test]
+    fn a_bomb_stops_at_the_limit() {
+        let compressed = deflate(&vec![0; 1 << 22]).unwrap();
+        let error = inflate(&compressed, 1000, 1 << 20).unwrap_err();
+        assert_eq!(error.message(), "gzip stream holds more than the limit of 1048576 bytes");
+        assert!(inflate_all(&compressed, 1 << 20).is_err());
+    }
+
+    #[test]
+    fn a_pattern_is_found_across_blocks() {
+        let mut bytes = vec![1_u8; 10_000];
+        assert!(!contains(&bytes, *b"abcdefgh"));
+        for start in [0, 4090, 4096, 8190, 9992] {
+            bytes[start..start + 8].copy_from_slice(b"abcdefgh");
+            assert!(contains(&bytes, *b"abcdefgh"), "{start}");
+            bytes[start..start + 8].fill(1);
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Images from files.
+
+use std::path::Path;
+
+use super::file::{self, Location};
+use super::{Header, ReadLimits, datatype};
+use crate::error::{Error, Result};
+use crate::image::{Mask, Samples, Scaling, Series, Volume};
+
+/// How far a scaled value may be off a whole number and still be one, relative: slopes such as
+/// 1/255 are stored in single precision.
+const WHOLE_TOLERANCE: f64 = 1e-6;
+
+/// What was read, and what was odd about it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Image<T> {
+    /// The voxels.
+    pub image: T,
+    /// The header they came with.
+    pub header: Header,
+    /// Oddities of header and voxels, each a sentence.
+    pub warnings: Vec<String>,
+    /// Values that are NaN or infinite after scaling; they are kept.
+    pub n_non_finite: usize,
+}
+
+impl<T> Image<T> {
+    fn replace<U>(self, image: U) -> Image<U> {
+        Image {
+            image,
+            header: self.header,
+            warnings: self.warnings,
+            n_non_finite: self.n_non_finite,
+        }
+    }
+}
+
+/// Reads and checks the header; voxels are not read, a gzip stream is inflated up to them.
+///
+/// `path` is a single file or either file of a header/image pair.
+///
+/// # Errors
+///
+/// `Missing` when a file is not there, `Format` when the bytes are not a NIfTI header or the file is
+/// too short for it, `Value` when it asks for more than `limits` or its affine is unusable; each
+/// names path and header field.
+pub fn read_header(path: &Path, limits: &ReadLimits) -> Result<Header> {
+    file::header(&Location::of(path)?, *limits)
+}
+
+/// Reads a series: 3-D is one volume, 4-D several; stored values without loss, scaling kept apart.
+///
+/// # Errors
+///
+/// As [`read_header`]; `Format` too when the gzip stream is truncated, damaged or followed by bytes
+/// that are no gzip member.
+pub fn read_series(path: &Path, limits: &ReadLimits) -> Result<Image<Series>> {
+    let location = Location::of(path)?;
+    let header = file::header(&location, *limits)?;
+    let stored = file::voxels(&location, &header, *limits)?;
+    let decoded = datatype::decode(header.datatype(), header.byte_order(), stored.voxels());
+    let n_trailing = stored.n_trailing;
+    drop(stored);
+    let mut warnings = header.warnings().to_vec();
+    if n_trailing > 0 {
+        warnings.push(format!("{n_trailing} bytes after the voxels are not read"));
+    }
+    if decoded.n_rounded > 0 {
+        warnings.push(format!(
+            "{} whole numbers above 2^53 are rounded to 64-bit floating point",
+            decoded.n_rounded
+        ));
+    }
+    let n_non_finite = count_non_finite(&decoded.samples, header.scaling());
+    if n_non_finite > 0 {
+        warnings.push(format!("{n_non_finite} values are not finite"));
+    }
+    let scalings = vec![header.scaling(); header.n_volumes()];
+    let image = Series::new(*header.grid(), decoded.samples, scalings)
+        .map_err(|error| error.at_path(path))?;
+    Ok(Image { image, header, warnings, n_non_finite })
+}
+
+/// Reads a 3-D image, or 4-D with one volume, as signals in 64-bit.
+///
+/// # Errors
+///
+/// As [`read_series`]; `Format` when there are several volumes.
+pub fn read_volume(path: &Path, limits: &ReadLimits) -> Result<Image<Volume<f64>>> {
+    let header = read_header(path, limits)?;
+    if header.n_volumes() != 1 {
+        return Err(Error::format(format!(
+            "{} volumes, but one 3-D image is needed",
+            header.n_volumes()
+        ))
+        .at_path(path)
+        .at_field("dim[4]")
+        .hint("extract the volume that is meant"));
+    }
+    let series = read_series(path, limits)?;
+    let volume = series.image.volume(0);
+    Ok(series.replace(volume))
+}
+
+/// Reads a label image: whole numbers from 0 to 4 294 967 295, in any stored type.
+///
+/// # Errors
+///
+/// As [`read_volume`]; `Value` naming the first voxel `[i, j, k]` that holds something else.
+pub fn read_labels(path: &Path, limits: &ReadLimits) -> Result<Image<Volume<u32>>> {
+    let read = read_volume(path, limits)?;
+    let tolerance = if read.header.scaling() == Scaling::IDENTITY { 0.0 } else { WHOLE_TOLERANCE };
+    let grid = *read.image.grid();
+    let labels = read.image.voxels().iter().enumerate().map(|(index, &value)| {
+        label(value, tolerance).ok_or_else(|| {
+            Error::value(format!(
+                "voxel {:?} holds {value}, but labels are whole numbers from 0 on",
+                grid.voxel(index)
+            ))
+            .at_path(path)
+            .hint("give the label image, not an intensity image or a resampled one")
+        })
+    });
+    let labels = Volume::new(grid, labels.collect::<Result<Vec<u32>>>()?)?;
+    Ok(read.replace(labels))
+}
+
+/// Reads a mask: 0 outside, one other value inside, at least one voxel inside.
+///
+/// # Errors
+///
+/// As [`read_labels`]; `Value` when there are several values inside, or none.
+pub fn read_mask(path: &Path, limits: &ReadLimits) -> Result<Image<Mask>> {
+    let mut read = read_labels(path, limits)?;
+    let mut values = read.image.voxels().iter().copied().filter(|&value| value != 0);
+    let Some(inside) = values.next() else {
+        return Err(Error::value("the mask is empty: every voxel is 0")
+            .at_path(path)
+            .hint("check that the mask was drawn on this image and saved"));
+    };
+    if let Some(other) = values.find(|&value| value != inside) {
+        return Err(Error::value(format!(
+            "a mask holds 0 and one other value, this one holds {inside} and {other}"
+        ))
+        .at_path(path)
+        .hint("name the labels that are meant, or make a mask of one of them"));
+    }
+    if inside != 1 {
+        read.warnings.push(format!("the mask holds 0 and {inside}; {inside} is taken as inside"));
+    }
+    let mask = Mask::new(read.image.map(|&value| value != 0));
+    Ok(read.replace(mask))
+}
+
+fn count_non_finite(samples: &Samples, scaling: Scaling) -> usize {
+    let is_lost = |stored: f64| !scaling.apply(stored).is_finite();
+    match samples {
+        Samples::Single(values) => values.iter().filter(|&&v| is_lost(f64::from(v))).count(),
+        Samples::Double(values) => values.iter().filter(|&&v| is_lost(v)).count(),
+    }
+}
+
+/// The label that `value` means, if any.
+fn label(value: f64, tolerance: f64) -> Option<u32> {
+    let whole = value.round();
+    let is_whole = (value - whole).abs() <= tolerance * whole.abs().max(1.0);
+    (is_whole && 0.0 <= whole && whole <= f64::from(u32::MAX)).then_some(whole as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_whole_numbers_in_range() {
+        assert_eq!(label(4_294_967_295.0, 0.0), Some(u32::MAX));
+        assert_eq!(label(-0.0, 0.0), Some(0));
+        assert_eq!(label(255.0 * f64::from(1.0_f32 / 255.0), WHOLE_TOLERANCE), Some(1));
+        for value in [4_294_967_296.0, -1.0, 0.5, f64::NAN, f64::INFINITY, 1.000_1] {
+            assert_eq!(label(value, WHOLE_TOLERANCE), None, "{value}");
+        }
+        assert_eq!(label(1.000_000_1, 0.0), None);
+    }
+}
