@@ -63,13 +63,12 @@ impl<'a> Row<'a> {
 
     /// Sets an integer; one beyond 64 signed bits is a fault.
     pub fn integer(mut self, column: &str, value: impl TryInto<i64>) -> Self {
-        match value.try_into() {
-            Ok(value) => self.set(column, Values::Integer(vec![Some(value)])),
-            Err(_) => {
-                let error = Error::internal("the integer needs more than 64 bits");
-                self.keep_fault(error.at_field(column));
-                self
-            }
+        if let Ok(value) = value.try_into() {
+            self.set(column, Values::Integer(vec![Some(value)]))
+        } else {
+            let error = Error::internal("the integer needs more than 64 bits");
+            self.keep_fault(error.at_field(column));
+            self
         }
     }
 

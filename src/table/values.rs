@@ -436,7 +436,9 @@ mod tests {
     fn equal_texts_are_equal_however_they_were_collected() {
         let once: Texts = [Some("b"), None, Some("a")].into_iter().collect();
         let mut again = Texts::repeated("a", 0);
-        [Some("b"), Some(""), Some("a")].into_iter().for_each(|text| again.push(text));
+        for text in [Some("b"), Some(""), Some("a")] {
+            again.push(text);
+        }
         assert_eq!(once, again);
         assert_eq!(once.iter().flatten().collect::<Vec<_>>(), ["b", "a"]);
     }
