@@ -24,3 +24,6 @@ pub fn text(path: &Path) -> Result<String> {
 }
 pub mod mesh;
 pub mod nifti;
+pub mod gradient_table;
+pub mod sidecar;
+mod text_file;

@@ -1,0 +1,106 @@
+//! Cartilage thickness, knees, and paired statistics.
+
+use super::{EXCLUSION_REASON, PARAMETER, PARTICIPANT, REGION, SESSION, UNITS};
+use crate::table::{Column, Schema};
+
+/// One row per region and layer of a cartilage.
+pub static THICKNESS: Schema = Schema {
+    name: "thickness",
+    version: 1,
+    row: "participant x session x region x layer",
+    columns: &[
+        PARTICIPANT.required(),
+        SESSION,
+        Column::text("side", "left or right"),
+        REGION.required(),
+        Column::text("layer", "full, deep or superficial").required(),
+        Column::text("definition", "how thickness is defined, such as edt_subvoxel").required(),
+        Column::integer("n_points", "surface points").required(),
+        Column::real("mean_mm", "mm", "area-weighted mean"),
+        Column::real("median_mm", "mm", "area-weighted median"),
+        Column::real("p25_mm", "mm", "area-weighted 25th percentile"),
+        Column::real("p75_mm", "mm", "area-weighted 75th percentile"),
+        Column::real("sd_mm", "mm", "area-weighted standard deviation"),
+        Column::real("min_mm", "mm", "minimum"),
+        Column::real("max_mm", "mm", "maximum"),
+        Column::real("total_area_mean_mm", "mm", "mean over the total bone area, denuded as 0"),
+        Column::real("area_mm2", "mm^2", "cartilage-covered area of the bone interface"),
+        Column::real("total_area_mm2", "mm^2", "total area of subchondral bone"),
+        Column::real("volume_mm3", "mm^3", "cartilage volume"),
+        EXCLUSION_REASON,
+    ],
+};
+
+/// One row per knee, session, region, layer and parameter.
+pub static KNEES: Schema = Schema {
+    name: "knees",
+    version: 1,
+    row: "participant x session x side x region x layer x parameter",
+    columns: &[
+        PARTICIPANT.required(),
+        SESSION,
+        Column::text("side", "left or right"),
+        Column::text("group", "group of the knee, such as control or injected"),
+        REGION.required(),
+        Column::text("layer", "full, deep or superficial").required(),
+        PARAMETER.required(),
+        UNITS.required(),
+        Column::integer("n", "voxels or surface points").required(),
+        Column::real("median", "units", "median"),
+        Column::real("p25", "units", "25th percentile"),
+        Column::real("mean", "units", "mean"),
+        Column::real("p75", "units", "75th percentile"),
+        Column::real("sd", "units", "standard deviation, n - 1"),
+        Column::real("iqr", "units", "interquartile range"),
+        EXCLUSION_REASON,
+    ],
+};
+
+/// One row per endpoint and group.
+pub static PAIRED: Schema = Schema {
+    name: "paired",
+    version: 1,
+    row: "endpoint x group",
+    columns: &[
+        PARTICIPANT,
+        SESSION,
+        Column::text("endpoint", "what is compared, such as t2_median").required(),
+        UNITS.required(),
+        REGION.required(),
+        Column::text("layer", "full, deep or superficial").required(),
+        Column::text("group", "group of the knees; all, or interaction for the difference")
+            .required(),
+        Column::text("before", "session that is subtracted").required(),
+        Column::text("after", "session that is subtracted from").required(),
+        Column::integer("n", "pairs").required(),
+        Column::integer("n_participants", "participants the pairs come from").required(),
+        Column::integer("zeros", "pairs without any difference").required(),
+        Column::real("mean_before", "units", "mean before"),
+        Column::real("mean_after", "units", "mean after"),
+        Column::real("delta_mean", "units", "mean difference, after - before"),
+        Column::real("delta_sd", "units", "standard deviation of the differences, n - 1"),
+        Column::real("delta_median", "units", "median difference"),
+        Column::real("hodges_lehmann", "units", "median of the pairwise means of differences"),
+        Column::real("ci_low", "units", "exact signed-rank interval of it, lower end"),
+        Column::real("ci_high", "units", "exact signed-rank interval of it, upper end"),
+        Column::real("ci_level", "1", "confidence level of that interval, attained"),
+        Column::real("w_plus", "1", "sum of positive ranks"),
+        Column::real("w_minus", "1", "sum of negative ranks"),
+        Column::real("w", "1", "the smaller of both, the statistic"),
+        Column::real("p_exact", "1", "exact two-sided Wilcoxon signed-rank p"),
+        Column::real("p_asymptotic", "1", "normal approximation with tie correction"),
+        Column::real("p_asymptotic_continuity", "1", "the same with continuity correction"),
+        Column::real("t", "1", "paired t statistic"),
+        Column::real("degrees_of_freedom", "1", "degrees of freedom of t"),
+        Column::real("p_t", "1", "two-sided paired t p"),
+        Column::real("t_ci95_low", "units", "95 % t interval of delta_mean, lower end"),
+        Column::real("t_ci95_high", "units", "95 % t interval of delta_mean, upper end"),
+        Column::real("p_flip", "1", "exact sign flip at the level of participants"),
+        Column::text("family", "endpoints that are adjusted together; null if exploratory"),
+        Column::real("p_holm", "1", "headline p, Holm-adjusted within the family"),
+        Column::real("d_z", "1", "delta_mean / delta_sd"),
+        Column::real("rank_biserial", "1", "(w_plus - w_minus) / (w_plus + w_minus)"),
+        Column::real("p_shapiro_wilk", "1", "Shapiro-Wilk p of the differences"),
+        EXCLUSION_REASON,
+    ],
+};
