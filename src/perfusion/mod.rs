@@ -1,1 +1,28 @@
-//! From dynamic signal to concentration and its area under the curve.
+//! From dynamic signal to concentration and its initial area under the curve.
+//!
+//! The way of the data: [`voi_mean_curve`] → [`Arrival::detect`] → [`IaucEstimator`], which turns
+//! signals into concentrations with [`SpoiledGradientEcho`] and integrates them. Arterial and tissue
+//! curves for simulation stand beside. Times are in s, concentrations in mM (mmol/L), rates in 1/s.
+//!
+//! No pharmacokinetic model is fitted here, and no image is read or written.
+
+mod arrival;
+mod arterial_input;
+mod concentration;
+mod estimator;
+mod iauc;
+mod mean_curve;
+mod systematic;
+mod tissue;
+
+pub use arrival::{Arrival, ArrivalMethod, MIN_BASELINE_FRAMES, RECOMMENDED_BASELINE_FRAMES};
+pub use arterial_input::{ArterialInput, Compartment, Hematocrit, MeasuredCurve};
+pub use concentration::{
+    BaselineSignal, DEFAULT_RELAXIVITY_PER_S_PER_MM, SpoiledGradientEcho, T10_RANGE_S,
+    relative_enhancement,
+};
+pub use estimator::{BloodReference, IaucEstimator, IaucSettings, IaucVariant, T10Source};
+pub use iauc::{IntegrationWindow, area_under_curve, integration_weights};
+pub use mean_curve::voi_mean_curve;
+pub use systematic::{SystematicShifts, systematic_shifts};
+pub use tissue::{TissueParameters, extended_tofts, tofts};
