@@ -3,6 +3,9 @@
 //! S = M sin-weighted (1 − E)/(1 − cos α·E), E = exp(−TR·R1), R1 = R10 + r₁·C, with fast water
 //! exchange and T2* neglected. The scale M comes from the baseline signal and T10, so it never has
 //! to be known: with v = 1 − E, v₀ = 1 − exp(−TR·R10), A = 1 − cos α and q = S/S_baseline,
+//! S = M₀ sin α·(1 − E)/(1 − cos α·E), E = exp(−TR·R1), R1 = R10 + r₁·C, with fast water exchange and
+//! T2* neglected. M₀ comes from the baseline signal and T10 and cancels: with v = 1 − E,
+//! v₀ = 1 − exp(−TR·R10), A = 1 − cos α and q the signal over the baseline signal,
 //!
 //! ```text
 //! q = (v/v₀)·(A + cos α·v₀)/(A + cos α·v)
@@ -26,6 +29,11 @@ pub const DEFAULT_RELAXIVITY_PER_S_PER_MM: f64 = 4.5;
 
 /// T10 in s outside of which a voxel has no valid native relaxation time.
 pub const T10_RANGE_S: [f64; 2] = [1e-3, 60.0];
+
+/// Whether `t10_s` lies inside [`T10_RANGE_S`]; false for NaN.
+pub(super) fn t10_is_valid(t10_s: f64) -> bool {
+    (T10_RANGE_S[0]..=T10_RANGE_S[1]).contains(&t10_s)
+}
 
 /// The signal equation on one protocol and contrast agent.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -66,12 +74,14 @@ impl SpoiledGradientEcho {
         let usable = baseline_signal.is_finite() && baseline_signal > 0.0;
         let t10_valid = T10_RANGE_S[0] <= t10_s && t10_s <= T10_RANGE_S[1];
         if !(usable && t10_valid) {
+        if !(usable && t10_is_valid(t10_s)) {
             return None;
         }
         let recovery = -(-self.repetition_time_s / t10_s).exp_m1();
         Some(BaselineSignal {
             equation: *self,
             baseline_signal,
+            scale: baseline_signal,
             recovery,
             weight: self.versine + self.cosine * recovery,
         })
@@ -83,6 +93,8 @@ impl SpoiledGradientEcho {
 pub struct BaselineSignal {
     equation: SpoiledGradientEcho,
     baseline_signal: f64,
+    /// Signal without contrast agent.
+    scale: f64,
     /// v₀ = 1 − exp(−TR/T10).
     recovery: f64,
     /// A + cos α·v₀.
@@ -99,6 +111,7 @@ impl BaselineSignal {
         let recovery = self.recovery + change;
         let ratio = recovery / self.recovery * self.weight / (versine + cosine * recovery);
         self.baseline_signal * ratio
+        self.scale * ratio
     }
 
     /// Concentration in mM; NaN where the signal is saturated (below 0, at or above M₀ sin α) or
@@ -128,6 +141,7 @@ impl BaselineSignal {
     fn saturation_loss(&self, signal: f64) -> Option<f64> {
         let SpoiledGradientEcho { cosine, versine, .. } = self.equation;
         let excess = (signal - self.baseline_signal) / self.baseline_signal;
+        let excess = (signal - self.scale) / self.scale;
         let divisor = (versine - cosine * self.recovery * excess) * (1.0 - self.recovery);
         let loss = self.recovery * excess * self.weight / divisor;
         (signal >= 0.0 && divisor > 0.0 && loss < 1.0).then_some(loss)
@@ -144,12 +158,14 @@ impl BaselineSignal {
         let native = 1.0 - self.recovery;
         let recovery = self.recovery + native * loss;
         let scale = self.baseline_signal * self.weight / self.recovery;
+        let scale = self.scale * self.weight / self.recovery;
         let divisor = versine + cosine * recovery;
         scale * repetition_time_s * native * (1.0 - loss) * versine / (divisor * divisor)
     }
 }
 
 /// S/S_baseline − 1, the measure left where T10 is not known; NaN when `baseline_signal` is not
+/// Signal over baseline signal, minus 1: the measure left where T10 is not known; NaN when `baseline_signal` is not
 /// positive.
 pub fn relative_enhancement(signal: f64, baseline_signal: f64) -> f64 {
     if baseline_signal > 0.0 { (signal - baseline_signal) / baseline_signal } else { f64::NAN }

@@ -3,6 +3,13 @@
 //! IAUC_T = ∫ from arrival to arrival + T of C dt. C is linear between frames, so the integral is
 //! exact on {arrival, frames inside, arrival + T} with C interpolated at both ends: a weighted sum
 //! Σ h_k·C_k. Value, variance and baseline term all use the same weights h_k.
+//! ```text
+//! IAUC_T = ∫ C dt from arrival to arrival + T = Σ h_k·C_k
+//! ```
+//!
+//! C is linear between frames, so the integral is exact on {arrival, frames inside, arrival + T} with
+//! C interpolated at both ends: a weighted sum. Value, variance and baseline term all use the same
+//! weights.
 //!
 //! Integrating to whole frames only is a known shortcut and is not done; nothing is extrapolated.
 //!
@@ -10,6 +17,7 @@
 //!
 //! Evelhoch, "Key factors in the acquisition of contrast kinetic data for oncology", J Magn Reson
 //! Imaging 1999, doi:10.1002/(SICI)1522-2586(199909)10:3<254::AID-JMRI5>3.0.CO;2-9.
+//! Imaging 1999, `doi:10.1002/(SICI)1522-2586(199909)10:3<254::AID-JMRI5>3.0.CO;2-9`.
 
 /// How long after the arrival the curve is integrated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -53,6 +61,8 @@ impl IntegrationWindow {
 pub(super) const END_TOLERANCE_S: f64 = 1e-6;
 
 /// Weights h_k with ∫ over `interval_s` of the piecewise-linear curve through the frames = Σ h_k·C_k.
+/// Weights of the frames whose weighted sum is the integral of the piecewise-linear curve over
+/// `interval_s`.
 ///
 /// `times_s` rise strictly. `weights`, shape `[n_frames]`, is overwritten; frames that `is_usable`
 /// refuses get weight 0 and are bridged by the line between their neighbours. Returns whether the
@@ -83,6 +93,7 @@ pub(super) fn weights_into(
 }
 
 /// Weights h_k, shape `[n_frames]`, of the area from `start_s` over `duration_s` under the curve that
+/// Weights, shape `[n_frames]`, of the area from `start_s` over `duration_s` under the curve that
 /// is linear between `times_s` (s, strictly rising). `None` when the frames do not cover the whole
 /// interval or it is empty: nothing is extrapolated.
 pub fn integration_weights(times_s: &[f64], start_s: f64, duration_s: f64) -> Option<Vec<f64>> {

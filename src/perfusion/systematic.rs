@@ -41,6 +41,8 @@ pub struct SystematicShifts {
 /// where `settings.t10` is a map; else it is ignored.
 ///
 /// One frame is the median spacing of the frame times.
+/// One frame is the median spacing of the frame times. A shifted arrival moves the window and the
+/// baseline frames together, as it would in the estimate.
 ///
 /// # Errors
 ///
@@ -161,6 +163,10 @@ mod tests {
         }
         assert!((percent(shifts.sys_arrival_late) - 5.1).abs() < 0.1);
         assert!((percent(shifts.sys_arrival_early) + 5.3).abs() < 0.1);
+        // tests/it/golden/dce.py. A late arrival also takes the first frame of the bolus into the
+        // baseline: 4.45 %, not the 5.05 % of a window that moves alone.
+        assert!((percent(shifts.sys_arrival_early) + 5.321_441).abs() < 1e-3);
+        assert!((percent(shifts.sys_arrival_late) - 4.446_305).abs() < 1e-3);
     }
 
     #[test]
