@@ -9,7 +9,7 @@
 //! # Reference
 //!
 //! Brihuega-Moreno et al., "Optimization of diffusion measurements using Cramér-Rao lower bound
-//! theory", Magnetic Resonance in Medicine 2003, doi:10.1002/mrm.10592.
+//! theory", Magnetic Resonance in Medicine 2003, doi:10.1002/mrm.10628.
 
 use crate::model::Model;
 

@@ -10,8 +10,8 @@ pub use pseudo_experiment::{ObservedVoxels, PseudoExperiments, Smear};
 /// What the pseudo-experiments say of one parameter, per voxel in the order of `mask.indices()`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Uncertainty {
-    /// SD over the replicates, unit of the parameter; infinite where there is no estimate, where
-    /// more than 5 % of the replicates are invalid, and where they do not spread at all.
+    /// SD over the replicates, unit of the parameter; infinite where the fit did not converge inside
+    /// its bounds, where more than 5 % of the replicates are invalid, and where they never move.
     pub standard_deviation: Vec<f64>,
     /// SD / |estimate|; infinite where the SD is, and where the estimate is ≤ 0.
     pub relative: Vec<f64>,

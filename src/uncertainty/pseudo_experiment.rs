@@ -7,8 +7,9 @@
 //!
 //! A replicate is valid when its status [has an estimate](crate::model::FitStatus::has_estimate):
 //! an estimate at a bound counts, because the reported estimate would have been that bound too.
-//! Where every replicate gives the same number the bound hides the spread, and the uncertainty is
-//! infinite, never 0.
+//! A *reported* estimate at a bound is no optimum: samples drawn around it are not those that were
+//! measured, and the bound hides their spread. Its uncertainty is infinite, and so is one whose
+//! replicates never move.
 //!
 //! Around *observed* magnitudes (an estimator without a model) Rician noise would add the noise
 //! floor a second time: choose [`NoiseDistribution::Gaussian`] there.
@@ -24,7 +25,7 @@ use super::Uncertainty;
 use crate::error::{Error, Result};
 use crate::fit::Fits;
 use crate::image::{Series, Volume};
-use crate::model::{Estimator, Fit, VoxelData};
+use crate::model::{Estimator, Fit, FitStatus, VoxelData};
 use crate::noise::{NoiseDistribution, NoiseLevel, rician};
 use crate::random::{Stream, StreamKey};
 
@@ -105,7 +106,7 @@ impl<'a> ObservedVoxels<'a> {
 ///
 /// Draws depend on `key`, the linear index of the voxel and the replicate alone: the same bytes for
 /// every number of threads and every mask that holds the voxel. Memory is voxels × parameters.
-/// A voxel without an estimate has infinite uncertainty and a valid fraction of 0.
+/// A voxel that did not converge has infinite uncertainty and a valid fraction of 0.
 ///
 /// # Errors
 ///
@@ -198,7 +199,7 @@ impl Experiment<'_> {
     fn voxel(&self, place: usize, workspace: &mut Workspace) -> Vec<Summary> {
         let fits = self.observed.fits;
         workspace.replicates.iter_mut().for_each(Vec::clear);
-        if fits.status[place].has_estimate() {
+        if fits.status[place] == FitStatus::Converged {
             let voxel = fits.mask.indices()[place];
             match self.settings.smear {
                 Smear::Signal => self.smear_signal(place, voxel, workspace),

@@ -1,5 +1,6 @@
 //! The one integration binary: the program and its library from outside.
 
+mod coverage;
 mod golden_dce;
 mod nifti_reading;
 mod shared_data;
