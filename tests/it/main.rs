@@ -2,5 +2,6 @@
 
 mod coverage;
 mod golden_dce;
+mod hostile;
 mod nifti_reading;
 mod shared_data;

@@ -102,6 +102,11 @@ impl Datatype {
         }
     }
 
+    /// Whether every stored value is a whole number.
+    pub fn is_integer(self) -> bool {
+        !matches!(self, Self::Float32 | Self::Float64)
+    }
+
     /// Name as numpy spells it, such as `int16`.
     pub fn name(self) -> &'static str {
         match self {

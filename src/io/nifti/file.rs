@@ -5,8 +5,6 @@ use std::io::{BufRead, BufReader, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use flate2::bufread::MultiGzDecoder;
-
 use super::gzip::{self, MAX_RATIO};
 use super::header::Header;
 use super::raw::{EXTENDER_BYTES, Layout, RawHeader};
@@ -94,7 +92,7 @@ fn header_alone(location: &Location, limits: ReadLimits) -> Result<Header> {
     }
     let file = BufReader::new(open(path)?);
     if is_gzip {
-        single_header(MultiGzDecoder::new(file), limits, n_bytes.saturating_mul(MAX_RATIO))
+        single_header(gzip::Members::new(file), limits, n_bytes.saturating_mul(MAX_RATIO))
     } else {
         single_header(file, limits, n_bytes)
     }

@@ -4,7 +4,7 @@
 //! by libdeflate in one call. Every other file takes the streaming path, which also finds the words
 //! for what is wrong with a broken one.
 
-use std::io::{ErrorKind, Read};
+use std::io::{BufRead, ErrorKind, Read};
 
 use flate2::bufread::GzDecoder;
 use libdeflater::{CompressionLvl, Compressor, Decompressor};
@@ -122,43 +122,75 @@ fn spans_end(bytes: &[u8], pattern: [u8; 8]) -> bool {
 
 /// Inflates member after member into `bytes`, counts what does not fit, and returns the sum.
 fn stream(compressed: &[u8], bytes: &mut [u8], max_bytes: u64) -> Result<u64> {
-    let (mut rest, mut filled, mut total) = (compressed, 0, 0_u64);
+    let mut members = Members::new(compressed);
+    let (mut filled, mut total) = (0, 0_u64);
     let mut overflow = vec![0; 1 << 16];
     loop {
-        let mut member = GzDecoder::new(rest);
-        loop {
-            let target = match bytes.get_mut(filled..) {
-                Some(free) if !free.is_empty() => free,
-                _ => overflow.as_mut_slice(),
-            };
-            let n = member.read(target).map_err(|error| broken(&error))?;
-            filled = bytes.len().min(filled + n);
-            total += n as u64;
-            if total > max_bytes {
-                return Err(over_limit(max_bytes));
-            }
-            if n == 0 {
-                break;
-            }
-        }
-        rest = without_padding(member.into_inner());
-        if rest.is_empty() {
+        let target = match bytes.get_mut(filled..) {
+            Some(free) if !free.is_empty() => free,
+            _ => overflow.as_mut_slice(),
+        };
+        let n = members.read(target).map_err(|error| broken(&error))?;
+        filled = bytes.len().min(filled + n);
+        total += n as u64;
+        if n == 0 {
             return Ok(total);
         }
-        if !rest.starts_with(&MAGIC) {
-            return Err(Error::format(format!(
-                "{} bytes after the gzip stream are no gzip member",
-                rest.len()
-            ))
-            .hint("the file was damaged or something was appended; copy it again"));
+        if total > max_bytes {
+            return Err(over_limit(max_bytes));
         }
     }
 }
 
-/// Tapes and block devices pad with zeros, which every gzip reader skips.
-fn without_padding(bytes: &[u8]) -> &[u8] {
-    let start = bytes.iter().position(|&byte| byte != 0).unwrap_or(bytes.len());
-    &bytes[start..]
+/// Reads what all members of a gzip file hold, checks each, and skips zeros between and after them,
+/// with which tapes and block devices pad.
+pub(super) struct Members<R>(Option<GzDecoder<R>>);
+
+impl<R: BufRead> Members<R> {
+    /// Reads from the start of the first member.
+    pub(super) fn new(compressed: R) -> Self {
+        Self(Some(GzDecoder::new(compressed)))
+    }
+}
+
+impl<R: BufRead> Read for Members<R> {
+    fn read(&mut self, target: &mut [u8]) -> std::io::Result<usize> {
+        while let Some(decoder) = &mut self.0 {
+            let n = decoder.read(target)?;
+            if n > 0 || target.is_empty() {
+                return Ok(n);
+            }
+            self.0 = match self.0.take() {
+                Some(decoder) => next_member(decoder.into_inner())?.map(GzDecoder::new),
+                None => None,
+            };
+        }
+        Ok(0)
+    }
+}
+
+/// The start of the member that follows, if any.
+fn next_member<R: BufRead>(mut rest: R) -> std::io::Result<Option<R>> {
+    loop {
+        let buffer = rest.fill_buf()?;
+        if buffer.is_empty() {
+            return Ok(None);
+        }
+        match buffer.iter().position(|&byte| byte != 0) {
+            None => {
+                let n = buffer.len();
+                rest.consume(n);
+            }
+            Some(start) if buffer[start] == MAGIC[0] => {
+                rest.consume(start);
+                return Ok(Some(rest));
+            }
+            Some(_) => {
+                let message = "what follows it is no gzip member";
+                return Err(std::io::Error::new(ErrorKind::InvalidData, message));
+            }
+        }
+    }
 }
 
 fn over_limit(max_bytes: u64) -> Error {
@@ -206,7 +238,7 @@ mod tests {
         assert_eq!(inflate(&padded, 40, 1 << 20).unwrap().bytes, bytes);
         let dirty = [compressed.clone(), b"x".to_vec()].concat();
         let error = inflate(&dirty, 40, 1 << 20).unwrap_err();
-        assert_eq!(error.to_string(), "1 bytes after the gzip stream are no gzip member");
+        assert_eq!(error.to_string(), "gzip stream is damaged: what follows it is no gzip member");
         let error = inflate(&compressed, 41, 1 << 20).unwrap_err();
         assert!(error.message().starts_with("gzip stream holds 40 bytes, fewer than the 41"));
     }

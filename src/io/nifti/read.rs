@@ -71,7 +71,7 @@ pub fn read_series(path: &Path, limits: &ReadLimits) -> Result<Image<Series>> {
             decoded.n_rounded
         ));
     }
-    let n_non_finite = count_non_finite(&decoded.samples, header.scaling());
+    let n_non_finite = count_non_finite(&decoded.samples, &header);
     if n_non_finite > 0 {
         warnings.push(format!("{n_non_finite} values are not finite"));
     }
@@ -152,7 +152,13 @@ pub fn read_mask(path: &Path, limits: &ReadLimits) -> Result<Image<Mask>> {
     Ok(read.replace(mask))
 }
 
-fn count_non_finite(samples: &Samples, scaling: Scaling) -> usize {
+/// Counts values that are not finite after scaling; whole numbers need no look.
+fn count_non_finite(samples: &Samples, header: &Header) -> usize {
+    let scaling = header.scaling();
+    let extremes = [u64::MAX as f64, i64::MIN as f64].map(|stored| scaling.apply(stored));
+    if header.datatype().is_integer() && extremes.iter().all(|extreme| extreme.is_finite()) {
+        return 0;
+    }
     let is_lost = |stored: f64| !scaling.apply(stored).is_finite();
     match samples {
         Samples::Single(values) => values.iter().filter(|&&v| is_lost(f64::from(v))).count(),
