@@ -3,12 +3,17 @@
 //! A model knows no image: it is built from a [`Protocol`] and works on slices, one entry per volume
 //! of the series. Adding one is a file here and a line in [`MODELS`].
 
+mod adc;
+mod curve;
 mod estimate;
+mod t1_vfa;
+mod t2;
 
+pub use curve::{Curve, Exponential, Headline, Separable, SpoiledGradientEcho};
 pub use estimate::{Estimator, Fit, FitStatus, VoxelData};
 
 use crate::acquisition::{Protocol, ProtocolKind};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::unit::Unit;
 
 /// A quantity that a model estimates, with everything a map of it needs.
@@ -45,6 +50,12 @@ pub trait Model: Send + Sync {
 
     /// Writes a starting point for `samples`, inside the bounds.
     fn initial(&self, samples: &[f64], fixed: &[f64], parameters: &mut [f64]);
+
+    /// Its curve, where the signal is one amplitude (the second parameter) times a curve of one rate
+    /// (which gives the first): such models are solved by variable projection.
+    fn separable(&self) -> Option<Separable> {
+        None
+    }
 }
 
 /// One line of the registry: what `biomarker models` lists and how a model is built.
@@ -67,4 +78,63 @@ pub struct ModelEntry {
 }
 
 /// Every signal model, in the order `biomarker models` lists them.
-pub const MODELS: &[ModelEntry] = &[];
+pub const MODELS: &[ModelEntry] = &[adc::ENTRY, t2::ENTRY, t1_vfa::ENTRY];
+
+/// The entry called `name`.
+///
+/// # Errors
+///
+/// `Value` with the names there are.
+pub fn find(name: &str) -> Result<&'static ModelEntry> {
+    MODELS.iter().find(|entry| entry.name == name).ok_or_else(|| {
+        let names: Vec<&str> = MODELS.iter().map(|entry| entry.name).collect();
+        Error::value(format!("no model is called `{name}`"))
+            .at_field("model")
+            .hint(format!("models: {}", names.join(", ")))
+    })
+}
+
+fn wrong_protocol(entry: &ModelEntry, protocol: &Protocol) -> Error {
+    Error::mismatch(format!(
+        "model `{}` needs a protocol of kind {:?}, not {:?}",
+        entry.name,
+        entry.protocol,
+        protocol.kind()
+    ))
+}
+
+/// Writes `values` clamped into the bounds of `parameters`; NaN becomes the lower bound.
+fn clamp_into(parameters: &[Parameter], values: [f64; 2], clamped: &mut [f64]) {
+    for ((parameter, value), clamped) in parameters.iter().zip(values).zip(clamped) {
+        let [low, high] = parameter.bounds;
+        *clamped = value.max(low).min(high);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::acquisition::{Diffusion, MultiEcho};
+
+    #[test]
+    fn models_are_found_by_name_and_refuse_another_protocol() {
+        let protocol = Protocol::Diffusion(Diffusion::new(vec![0.0, 800.0]).unwrap());
+        assert_eq!((find("adc").unwrap().build)(&protocol).unwrap().n_samples(), 2);
+        let error = (find("t2").unwrap().build)(&protocol).err().unwrap();
+        assert!(error.to_string().contains("needs a protocol of kind MultiEcho, not Diffusion"));
+        assert_eq!(find("t3").unwrap_err().hint_text(), Some("models: adc, t2, t1_vfa"));
+    }
+
+    #[test]
+    fn starts_lie_inside_the_bounds_for_any_samples() {
+        let protocol = Protocol::MultiEcho(MultiEcho::new(vec![0.01, 0.02]).unwrap());
+        let model = (find("t2").unwrap().build)(&protocol).unwrap();
+        for samples in [[0.0, 0.0], [-1.0, 2.0], [1.0, 2.0], [1e300, 1e-300], [5.0, 5.0]] {
+            let mut start = [f64::NAN; 2];
+            model.initial(&samples, &[], &mut start);
+            for (parameter, value) in model.parameters().iter().zip(start) {
+                assert!(parameter.bounds[0] <= value && value <= parameter.bounds[1]);
+            }
+        }
+    }
+}

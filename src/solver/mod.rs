@@ -1,1 +1,5 @@
 //! Solvers on slices: they know no MRI.
+
+pub mod levenberg_marquardt;
+pub mod linear;
+pub mod variable_projection;

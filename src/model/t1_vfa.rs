@@ -1,0 +1,108 @@
+//! T1 by variable flip angle: S = M0·sin α·(1 − E)/(1 − E·cos α), E = e^(−TR/T1).
+//!
+//! Perfect spoiling and nominal flip angles; an error of the flip angle becomes an error of T1 twice
+//! as large.
+//!
+//! # Reference
+//!
+//! Fram et al., "Rapid calculation of T1 using variable flip angle gradient refocused imaging", Magn
+//! Reson Imaging 1987, doi:10.1016/0730-725X(87)90021-X.
+
+use super::curve::{Curve, Headline, Separable, SpoiledGradientEcho};
+use super::{Model, ModelEntry, Parameter, clamp_into, wrong_protocol};
+use crate::acquisition::{Protocol, ProtocolKind};
+use crate::error::Result;
+use crate::solver::variable_projection::Basis;
+use crate::unit::Unit;
+
+const PARAMETERS: &[Parameter] = &[
+    Parameter {
+        name: "longitudinal_relaxation_time",
+        short_name: "t1",
+        unit: Unit::Second,
+        suffix: "T1map",
+        bounds: [1e-3, 10.0],
+        display_window: [0.0, 3.0],
+    },
+    Parameter {
+        name: "equilibrium_signal",
+        short_name: "m0",
+        unit: Unit::Arbitrary,
+        suffix: "M0map",
+        bounds: [0.0, f64::INFINITY],
+        display_window: [0.0, 10_000.0],
+    },
+];
+
+/// Line of the registry.
+pub(super) const ENTRY: ModelEntry = ModelEntry {
+    name: "t1_vfa",
+    summary: "longitudinal relaxation from spoiled gradient echoes at several flip angles",
+    equation: "S(a) = M0 * sin(a) * (1 - E) / (1 - E * cos(a)), E = exp(-TR / T1)",
+    reference: "Fram et al., Magn Reson Imaging 1987;5:201-208, doi:10.1016/0730-725X(87)90021-X",
+    protocol: ProtocolKind::VariableFlipAngle,
+    parameters: PARAMETERS,
+    build,
+};
+
+fn build(protocol: &Protocol) -> Result<Box<dyn Model>> {
+    match protocol {
+        Protocol::VariableFlipAngle(flips) => Ok(Box::new(T1VariableFlipAngle {
+            repetition_time_s: flips.repetition_time_s(),
+            flip_angles_rad: flips.flip_angles_rad().to_vec(),
+            curve: SpoiledGradientEcho::new(flips.flip_angles_rad(), flips.repetition_time_s()),
+        })),
+        other => Err(wrong_protocol(&ENTRY, other)),
+    }
+}
+
+/// Spoiled gradient echo over flip angles; parameters T1 (s), M0.
+#[derive(Debug, Clone)]
+struct T1VariableFlipAngle {
+    repetition_time_s: f64,
+    flip_angles_rad: Vec<f64>,
+    curve: SpoiledGradientEcho,
+}
+
+impl Model for T1VariableFlipAngle {
+    fn parameters(&self) -> &'static [Parameter] {
+        PARAMETERS
+    }
+
+    fn n_samples(&self) -> usize {
+        self.curve.n_samples()
+    }
+
+    fn signal(&self, parameters: &[f64], _fixed: &[f64], signal: &mut [f64]) {
+        let recovered = -(-self.repetition_time_s / parameters[0]).exp_m1();
+        for (signal, angle) in signal.iter_mut().zip(&self.flip_angles_rad) {
+            let versine = 2.0 * (0.5 * angle).sin().powi(2);
+            let denominator = versine + angle.cos() * recovered;
+            *signal = parameters[1] * angle.sin() * recovered / denominator;
+        }
+    }
+
+    fn jacobian(&self, parameters: &[f64], _fixed: &[f64], jacobian: &mut [f64]) {
+        let [t1, m0] = [parameters[0], parameters[1]];
+        let tr = self.repetition_time_s;
+        let recovered = -(-tr / t1).exp_m1();
+        for (row, angle) in jacobian.chunks_exact_mut(2).zip(&self.flip_angles_rad) {
+            let versine = 2.0 * (0.5 * angle).sin().powi(2);
+            let denominator = versine + angle.cos() * recovered;
+            let by_e = -m0 * angle.sin() * versine / (denominator * denominator);
+            row[0] = by_e * (1.0 - recovered) * tr / (t1 * t1);
+            row[1] = angle.sin() * recovered / denominator;
+        }
+    }
+
+    fn initial(&self, samples: &[f64], _fixed: &[f64], parameters: &mut [f64]) {
+        let highest = samples.iter().copied().fold(0.0, f64::max);
+        let [r1, m0] = self.curve.linearised(samples).unwrap_or([1.0, 10.0 * highest]);
+        clamp_into(PARAMETERS, [1.0 / r1, m0], parameters);
+    }
+
+    fn separable(&self) -> Option<Separable> {
+        let curve = Curve::SpoiledGradientEcho(self.curve.clone());
+        Some(Separable { curve, headline: Headline::InverseRate })
+    }
+}
