@@ -1,8 +1,5 @@
 //! Spoiled gradient echo: signal ↔ concentration of contrast agent.
 //!
-//! S = M sin-weighted (1 − E)/(1 − cos α·E), E = exp(−TR·R1), R1 = R10 + r₁·C, with fast water
-//! exchange and T2* neglected. The scale M comes from the baseline signal and T10, so it never has
-//! to be known: with v = 1 − E, v₀ = 1 − exp(−TR·R10), A = 1 − cos α and q = S/S_baseline,
 //! S = M₀ sin α·(1 − E)/(1 − cos α·E), E = exp(−TR·R1), R1 = R10 + r₁·C, with fast water exchange and
 //! T2* neglected. M₀ comes from the baseline signal and T10 and cancels: with v = 1 − E,
 //! v₀ = 1 − exp(−TR·R10), A = 1 − cos α and q the signal over the baseline signal,
@@ -72,15 +69,12 @@ impl SpoiledGradientEcho {
     /// finite and positive or T10 is not inside [`T10_RANGE_S`].
     pub fn with_baseline(&self, baseline_signal: f64, t10_s: f64) -> Option<BaselineSignal> {
         let usable = baseline_signal.is_finite() && baseline_signal > 0.0;
-        let t10_valid = T10_RANGE_S[0] <= t10_s && t10_s <= T10_RANGE_S[1];
-        if !(usable && t10_valid) {
         if !(usable && t10_is_valid(t10_s)) {
             return None;
         }
         let recovery = -(-self.repetition_time_s / t10_s).exp_m1();
         Some(BaselineSignal {
             equation: *self,
-            baseline_signal,
             scale: baseline_signal,
             recovery,
             weight: self.versine + self.cosine * recovery,
@@ -92,7 +86,6 @@ impl SpoiledGradientEcho {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BaselineSignal {
     equation: SpoiledGradientEcho,
-    baseline_signal: f64,
     /// Signal without contrast agent.
     scale: f64,
     /// v₀ = 1 − exp(−TR/T10).
@@ -110,7 +103,6 @@ impl BaselineSignal {
         let change = -(1.0 - self.recovery) * (-exponent).exp_m1();
         let recovery = self.recovery + change;
         let ratio = recovery / self.recovery * self.weight / (versine + cosine * recovery);
-        self.baseline_signal * ratio
         self.scale * ratio
     }
 
@@ -140,7 +132,6 @@ impl BaselineSignal {
     /// x of the module's equation, the fraction 1 − E/E₀; `None` outside the domain.
     fn saturation_loss(&self, signal: f64) -> Option<f64> {
         let SpoiledGradientEcho { cosine, versine, .. } = self.equation;
-        let excess = (signal - self.baseline_signal) / self.baseline_signal;
         let excess = (signal - self.scale) / self.scale;
         let divisor = (versine - cosine * self.recovery * excess) * (1.0 - self.recovery);
         let loss = self.recovery * excess * self.weight / divisor;
@@ -157,14 +148,12 @@ impl BaselineSignal {
         let SpoiledGradientEcho { repetition_time_s, cosine, versine, .. } = self.equation;
         let native = 1.0 - self.recovery;
         let recovery = self.recovery + native * loss;
-        let scale = self.baseline_signal * self.weight / self.recovery;
         let scale = self.scale * self.weight / self.recovery;
         let divisor = versine + cosine * recovery;
         scale * repetition_time_s * native * (1.0 - loss) * versine / (divisor * divisor)
     }
 }
 
-/// S/S_baseline − 1, the measure left where T10 is not known; NaN when `baseline_signal` is not
 /// Signal over baseline signal, minus 1: the measure left where T10 is not known; NaN when `baseline_signal` is not
 /// positive.
 pub fn relative_enhancement(signal: f64, baseline_signal: f64) -> f64 {

@@ -1,24 +1,20 @@
 //! The initial area under the curve of one voxel, with its analytic variance.
 //!
-//! With c_k the contrast (concentration, or relative enhancement) of frame k, area = Σ h_k·c_k.
-//! Every c_k depends on its own signal and on the baseline signal, the mean of n frames, as
-//! c_k = f(S_k/S_bl). So ∂area/∂S_bl = −Σ h_k·(S_k/S_bl)·∂c_k/∂S_k, and for independent noise σ
-//!
-//! ```text
-//! Var = σ²·Σ_k g_k²,   g_k = h_k·∂c_k/∂S_k + [k in baseline]·(∂area/∂S_bl)/n
-//! ```
-//! which is Σ(h_k σ/(r₁ ∂S/∂R1))² plus the baseline term, and their covariance where a baseline
 //! The contrast of a frame (concentration, or relative enhancement) depends on its own signal and on
 //! the baseline signal, the mean of n frames, through their ratio alone. For independent noise σ
+//!
+//! ```text
 //! area = Σ_k h_k·c_k,   c_k = f(S_k/S_bl)
 //! ∂area/∂S_bl = −Σ_k h_k·(S_k/S_bl)·∂c_k/∂S_k
+//! Var = σ²·Σ_k g_k²,   g_k = h_k·∂c_k/∂S_k + [k in baseline]·(∂area/∂S_bl)/n
+//! ```
+//!
 //! which is Σ(h σ/(r₁ ∂S/∂R1))² plus the baseline term, and their covariance where a baseline
 //! frame is also the left end of the window. Errors of T10, flip angle and arrival are systematic
 //! and no part of it: see [`systematic_shifts`](super::systematic_shifts).
 //!
 //! # Reference
 //!
-//! Evelhoch, J Magn Reson Imaging 1999, doi:10.1002/(SICI)1522-2586(199909)10:3<254::AID-JMRI5>3.0.CO;2-9
 //! Evelhoch, J Magn Reson Imaging 1999,
 //! `doi:10.1002/(SICI)1522-2586(199909)10:3<254::AID-JMRI5>3.0.CO;2-9`
 //! (the area); Schabel and Parker, Phys Med Biol 2008, doi:10.1088/0031-9155/53/9/010 (variance of
@@ -27,7 +23,6 @@
 use super::arrival::Arrival;
 use super::arterial_input::{Compartment, Hematocrit, MeasuredCurve};
 use super::concentration::{
-    BaselineSignal, SpoiledGradientEcho, T10_RANGE_S, relative_enhancement,
     BaselineSignal, SpoiledGradientEcho, T10_RANGE_S, relative_enhancement, t10_is_valid,
 };
 use super::iauc::{IntegrationWindow, area_under_curve, weights_into};
@@ -63,7 +58,6 @@ pub struct BloodReference {
 pub enum IaucVariant {
     /// ∫ C dt, mM·s.
     Concentration,
-    /// ∫ (S/S_baseline − 1) dt, s. Needs no T10.
     /// Integral of the signal over the baseline signal, minus 1; in s. Needs no T10.
     RelativeEnhancement,
     /// ∫ C dt of the tissue over that of whole blood in the same window; a pure number.
@@ -102,7 +96,6 @@ pub struct IaucEstimator {
     t10: T10Source,
     arrival: Arrival,
     interval_s: [f64; 2],
-    /// Weights h_k of all frames; `None` where the series ends before the window does.
     /// Weights of all frames; `None` where the series ends before the window does.
     weights: Option<Vec<f64>>,
     /// The result is divided by it.
@@ -285,7 +278,6 @@ struct Frames<'a> {
     slopes: &'a [f64],
 }
 
-/// Σ h_k·c_k, and its variance for noise of variance 1.
 /// The weighted sum of the contrasts, and its variance for noise of variance 1.
 fn area_and_variance(
     frames: &Frames<'_>,
@@ -315,7 +307,6 @@ fn signal_equation(settings: &IaucSettings) -> Result<SpoiledGradientEcho> {
                 .at_field("t10_s")
                 .hint(hint));
         }
-        T10Source::Uniform(t10_s) if !(T10_RANGE_S[0] <= t10_s && t10_s <= T10_RANGE_S[1]) => {
         T10Source::Uniform(t10_s) if !t10_is_valid(t10_s) => {
             return Err(Error::value(format!(
                 "T10 {t10_s} s is not in {}–{} s",
@@ -350,56 +341,25 @@ fn blood_area(blood: &BloodReference, window: IntegrationWindow) -> Result<f64> 
 }
 
 fn parameter(window: IntegrationWindow, variant: &IaucVariant) -> Parameter {
-    use IntegrationWindow::{Seconds30, Seconds60, Seconds90, Seconds120, Seconds180};
-    let (unit, full_scale_per_s, names) = match variant {
-        IaucVariant::Concentration => (
-            Unit::MillimolarSecond,
-            1.0,
-            match window {
-                Seconds30 => ["initial_area_under_curve_30", "iauc30"],
-                Seconds60 => ["initial_area_under_curve_60", "iauc60"],
-                Seconds90 => ["initial_area_under_curve_90", "iauc90"],
-                Seconds120 => ["initial_area_under_curve_120", "iauc120"],
-                Seconds180 => ["initial_area_under_curve_180", "iauc180"],
-            },
-        ),
-        IaucVariant::RelativeEnhancement => (
-            Unit::Second,
-            4.0,
-                Seconds30 => ["relative_initial_area_under_curve_30", "relative_iauc30"],
-                Seconds60 => ["relative_initial_area_under_curve_60", "relative_iauc60"],
-                Seconds90 => ["relative_initial_area_under_curve_90", "relative_iauc90"],
-                Seconds120 => ["relative_initial_area_under_curve_120", "relative_iauc120"],
-                Seconds180 => ["relative_initial_area_under_curve_180", "relative_iauc180"],
-        IaucVariant::BloodNormalised(_) => (
-            Unit::One,
-            1.0 / window.duration_s(),
-                Seconds30 => ["blood_normalised_initial_area_under_curve_30", "iauc30bn"],
-                Seconds60 => ["blood_normalised_initial_area_under_curve_60", "iauc60bn"],
-                Seconds90 => ["blood_normalised_initial_area_under_curve_90", "iauc90bn"],
-                Seconds120 => ["blood_normalised_initial_area_under_curve_120", "iauc120bn"],
-                Seconds180 => ["blood_normalised_initial_area_under_curve_180", "iauc180bn"],
-    };
-    Parameter {
-        name: names[0],
-        short_name: names[1],
-        unit,
-        suffix: "mimap",
-        bounds: [-1e9, 1e9],
-        display_window: [0.0, full_scale_per_s * window.duration_s()],
     let (unit, full_scale) = match variant {
         IaucVariant::Concentration => (Unit::MillimolarSecond, window.duration_s()),
         IaucVariant::RelativeEnhancement => (Unit::Second, 4.0 * window.duration_s()),
         IaucVariant::BloodNormalised(_) => (Unit::One, 1.0),
+    };
     let [name, short_name] = names(window, variant);
+    Parameter {
         name,
         short_name,
+        unit,
+        suffix: "mimap",
+        bounds: [-1e9, 1e9],
         display_window: [0.0, full_scale],
     }
 }
 
 /// Field name and short name.
 fn names(window: IntegrationWindow, variant: &IaucVariant) -> [&'static str; 2] {
+    use IntegrationWindow::{Seconds30, Seconds60, Seconds90, Seconds120, Seconds180};
     match variant {
         IaucVariant::Concentration => match window {
             Seconds30 => ["initial_area_under_curve_30", "iauc30"],
@@ -414,12 +374,14 @@ fn names(window: IntegrationWindow, variant: &IaucVariant) -> [&'static str; 2] 
             Seconds90 => ["relative_initial_area_under_curve_90", "relative_iauc90"],
             Seconds120 => ["relative_initial_area_under_curve_120", "relative_iauc120"],
             Seconds180 => ["relative_initial_area_under_curve_180", "relative_iauc180"],
+        },
         IaucVariant::BloodNormalised(_) => match window {
             Seconds30 => ["blood_normalised_initial_area_under_curve_30", "iauc30bn"],
             Seconds60 => ["blood_normalised_initial_area_under_curve_60", "iauc60bn"],
             Seconds90 => ["blood_normalised_initial_area_under_curve_90", "iauc90bn"],
             Seconds120 => ["blood_normalised_initial_area_under_curve_120", "iauc120bn"],
             Seconds180 => ["blood_normalised_initial_area_under_curve_180", "iauc180bn"],
+        },
     }
 }
 

@@ -1,8 +1,5 @@
 //! Area under a curve that is linear between frames.
 //!
-//! IAUC_T = ∫ from arrival to arrival + T of C dt. C is linear between frames, so the integral is
-//! exact on {arrival, frames inside, arrival + T} with C interpolated at both ends: a weighted sum
-//! Σ h_k·C_k. Value, variance and baseline term all use the same weights h_k.
 //! ```text
 //! IAUC_T = ∫ C dt from arrival to arrival + T = Σ h_k·C_k
 //! ```
@@ -16,7 +13,6 @@
 //! # Reference
 //!
 //! Evelhoch, "Key factors in the acquisition of contrast kinetic data for oncology", J Magn Reson
-//! Imaging 1999, doi:10.1002/(SICI)1522-2586(199909)10:3<254::AID-JMRI5>3.0.CO;2-9.
 //! Imaging 1999, `doi:10.1002/(SICI)1522-2586(199909)10:3<254::AID-JMRI5>3.0.CO;2-9`.
 
 /// How long after the arrival the curve is integrated.
@@ -60,7 +56,6 @@ impl IntegrationWindow {
 /// Rounding of frame times that the end of a window may lie beyond the last frame, s.
 pub(super) const END_TOLERANCE_S: f64 = 1e-6;
 
-/// Weights h_k with ∫ over `interval_s` of the piecewise-linear curve through the frames = Σ h_k·C_k.
 /// Weights of the frames whose weighted sum is the integral of the piecewise-linear curve over
 /// `interval_s`.
 ///
@@ -92,7 +87,6 @@ pub(super) fn weights_into(
     covers_start && end <= left_time + END_TOLERANCE_S && start < end
 }
 
-/// Weights h_k, shape `[n_frames]`, of the area from `start_s` over `duration_s` under the curve that
 /// Weights, shape `[n_frames]`, of the area from `start_s` over `duration_s` under the curve that
 /// is linear between `times_s` (s, strictly rising). `None` when the frames do not cover the whole
 /// interval or it is empty: nothing is extrapolated.

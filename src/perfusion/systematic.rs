@@ -40,7 +40,6 @@ pub struct SystematicShifts {
 /// The shifts for `samples` (signals of all frames) under `settings`. `t10_s` is the curve's T10 in s
 /// where `settings.t10` is a map; else it is ignored.
 ///
-/// One frame is the median spacing of the frame times.
 /// One frame is the median spacing of the frame times. A shifted arrival moves the window and the
 /// baseline frames together, as it would in the estimate.
 ///
@@ -161,8 +160,6 @@ mod tests {
         ] {
             assert!((percent(found) - stated).abs() <= half_digit, "{} {stated}", percent(found));
         }
-        assert!((percent(shifts.sys_arrival_late) - 5.1).abs() < 0.1);
-        assert!((percent(shifts.sys_arrival_early) + 5.3).abs() < 0.1);
         // tests/it/golden/dce.py. A late arrival also takes the first frame of the bolus into the
         // baseline: 4.45 %, not the 5.05 % of a window that moves alone.
         assert!((percent(shifts.sys_arrival_early) + 5.321_441).abs() < 1e-3);

@@ -1,7 +1,5 @@
 //! Tissue curves of the Tofts models.
 //!
-//! C_t(t) = v_p·C_p(t) + K·∫ C_p(τ)·exp(−k(t − τ)) dτ, k = K/v_e, K = Ktrans. C_p is linear between
-//! the given times; then the convolution has an exact recursion and no step is too long.
 //! ```text
 //! C_t(t) = v_p·C_p(t) + K·∫ C_p(τ)·exp(−k(t − τ)) dτ,   k = K/v_e,   K = Ktrans
 //! ```
@@ -13,7 +11,6 @@
 //!
 //! Tofts et al., "Estimating kinetic parameters from dynamic contrast-enhanced T1-weighted MRI of a
 //! diffusable tracer", J Magn Reson Imaging 1999,
-//! doi:10.1002/(SICI)1522-2586(199909)10:3<223::AID-JMRI2>3.0.CO;2-S. Flouri et al., "Fitting the
 //! `doi:10.1002/(SICI)1522-2586(199909)10:3<223::AID-JMRI2>3.0.CO;2-S`. Flouri et al., "Fitting the
 //! two-compartment model in DCE-MRI by linear inversion", Magn Reson Med 2016,
 //! doi:10.1002/mrm.25991 (piecewise-linear exponential convolution).

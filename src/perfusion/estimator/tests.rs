@@ -47,9 +47,6 @@ fn a_line_through_the_signal_equation_gives_1800_times_its_slope() {
         let estimator = IaucEstimator::new(&settings).unwrap();
         let fit = run(&estimator, &samples, &[]);
         assert_eq!(fit.status, FitStatus::Converged);
-        // At 31.3 s the frame at 30 s is both baseline and left end: the baseline moves a little.
-        let tolerance = if arrival_s > 30.5 { 1.5 } else { 1e-9 };
-        assert!((fit.estimates[0] - 36.0).abs() < tolerance, "{}", fit.estimates[0]);
         // Round trips through the signal equation are good to 1e-11 mM.
         assert!((fit.estimates[0] - 36.0).abs() < 1e-9, "{}", fit.estimates[0]);
     }
@@ -131,7 +128,6 @@ fn t10_of_each_voxel_counts_when_it_is_a_map() {
     let estimator = IaucEstimator::new(&per_voxel).unwrap();
     assert_eq!(estimator.n_fixed(), 1);
     let expected = run(&IaucEstimator::new(&uniform).unwrap(), &samples, &[]);
-    assert_eq!(run(&estimator, &samples, &[T10_S]), expected);
     let fit = run(&estimator, &samples, &[T10_S]);
     assert_eq!(fit.estimates, expected.estimates);
     assert_eq!(fit.unscaled_covariance, expected.unscaled_covariance);
