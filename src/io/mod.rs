@@ -16,12 +16,14 @@ mod text_file;
 
 /// Largest text file that is read, bytes: pipelines and records are far smaller.
 const TEXT_BYTES_MAX: u64 = 64 << 20;
-
 /// The whole of a UTF-8 text file.
 ///
 /// # Errors
-///
 /// `Missing` when it is not there, `Format` when it is not UTF-8 or above 64 MiB.
 pub fn text(path: &Path) -> Result<String> {
     text_file::read(path, TEXT_BYTES_MAX)
 }
+pub mod bids;
+pub mod derivatives;
+pub mod parquet;
+pub mod text_table;
