@@ -1,9 +1,9 @@
 //! Bounded nonlinear least squares for any number of parameters: the general path.
 //!
-//! Minimises ½·|r(x)|² for low ≤ x ≤ high. Each iteration solves (JᵀJ + λ·diag JᵀJ)·δ = −Jᵀr over the
+//! Minimises ½·|r(x)|² for low ≤ x ≤ high. Each iteration solves (`JᵀJ` + λ·diag JᵀJ)·δ = −Jᵀr over the
 //! parameters that are free (not at a bound that the gradient pushes against), clamps x + δ into the
 //! bounds, and accepts it when the sum of squares falls; λ follows Nielsen's rule. The damping is
-//! scaled by diag JᵀJ, so the units of the parameters do not matter. The iteration is an `argmin`
+//! scaled by diag `JᵀJ`, so the units of the parameters do not matter. The iteration is an `argmin`
 //! solver and runs under its executor.
 //!
 //! It finds the optimum of the valley it starts in; where the global one is needed, start from
@@ -86,7 +86,9 @@ pub fn minimise<P: LeastSquares>(
             bounds.len()
         )));
     }
-    if let Some(pair) = bounds.iter().find(|[low, high]| !(low <= high)) {
+    if let Some(pair) =
+        bounds.iter().find(|[low, high]| low.is_nan() || high.is_nan() || low > high)
+    {
         return Err(Error::value(format!("bounds {pair:?} do not rise")).at_field("bounds"));
     }
     let start = clamped(start, bounds);
@@ -305,7 +307,7 @@ fn half_square(residuals: &[f64]) -> f64 {
     0.5 * residuals.iter().map(|r| r * r).sum::<f64>()
 }
 
-/// JᵀJ and Jᵀr.
+/// `JᵀJ` and Jᵀr.
 struct NormalEquations {
     /// `[n_parameters, n_parameters]`.
     matrix: Vec<f64>,
@@ -456,7 +458,7 @@ mod tests {
 
     const FREE: [f64; 2] = [f64::NEG_INFINITY, f64::INFINITY];
 
-    /// `BoxBOD` of NIST StRD (nonlinear, higher difficulty): y = b1·(1 − e^(−b2·x)).
+    /// `BoxBOD` of NIST `StRD` (nonlinear, higher difficulty): y = b1·(1 − e^(−b2·x)).
     struct BoxBod;
 
     impl LeastSquares for BoxBod {

@@ -95,7 +95,7 @@ fn require_finite(field: &str, values: &[f64]) -> Result<()> {
 mod tests {
     use super::*;
 
-    /// Norris, NIST StRD linear regression: certified values.
+    /// Norris, NIST `StRD` linear regression: certified values.
     #[test]
     fn norris_of_nist_gives_the_certified_line_and_errors() {
         let x = [

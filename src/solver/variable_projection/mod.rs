@@ -312,9 +312,9 @@ impl<B: Basis> VariableProjection<B> {
             let sums = self.evaluate(rate, work);
             let [slope, change] = sums.slope();
             if slope > 0.0 {
-                low = rate
+                low = rate;
             } else {
-                high = rate
+                high = rate;
             }
             let newton = if change < 0.0 { rate - slope / change } else { f64::NAN };
             let inside = low <= newton && newton <= high;
@@ -413,7 +413,7 @@ impl<B: Basis> VariableProjection<B> {
     }
 }
 
-/// JᵀWJ by its factors: q, the curve's derivative along the curve, and the square of the rest.
+/// `JᵀWJ` by its factors: q, the curve's derivative along the curve, and the square of the rest.
 struct Gram {
     q: f64,
     along: f64,

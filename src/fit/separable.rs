@@ -1,0 +1,90 @@
+//! Least squares of a separable model by variable projection: the default path.
+
+use super::{HeadlineRule, total_sum_of_squares};
+use crate::error::Result;
+use crate::model::{Estimator, Fit, FitStatus, Headline, Parameter, VoxelData};
+use crate::solver::variable_projection::{Basis, Ending, VariableProjection};
+
+/// Fits amplitude × curve(rate); reports the headline parameter and the amplitude.
+///
+/// Every finite sample counts, negative and zero ones too. The amplitude is never negative: where
+/// nothing positive fits better than nothing at all, and where no sample is positive, the status is
+/// `NoSignal`. Two samples are fitted exactly; then no degree of freedom is left and a standard error
+/// needs a known noise level.
+#[derive(Debug, Clone)]
+pub struct SeparableFit<B> {
+    solver: VariableProjection<B>,
+    rule: HeadlineRule,
+    parameters: Vec<Parameter>,
+}
+
+impl<B: Basis> SeparableFit<B> {
+    /// A fit of `curve`; `parameters` are headline and amplitude, the bounds of the first are kept.
+    ///
+    /// # Errors
+    ///
+    /// `Value` when the bounds do not rise or the curve does not depend on the rate inside them.
+    pub fn new(curve: B, headline: Headline, parameters: &[Parameter]) -> Result<Self> {
+        let bounds = headline.rate_bounds(&parameters[0]);
+        let solver = VariableProjection::new(curve, None, bounds)
+            .map_err(|error| error.at_field(parameters[0].name))?;
+        let rule = HeadlineRule { headline, bounds: parameters[0].bounds };
+        Ok(Self { solver, rule, parameters: parameters.to_vec() })
+    }
+}
+
+/// What became of the rate.
+fn rate_status(ending: Ending) -> FitStatus {
+    match ending {
+        Ending::Converged => FitStatus::Converged,
+        Ending::AtLowerBound => FitStatus::AtLowerBound,
+        Ending::AtUpperBound => FitStatus::AtUpperBound,
+        Ending::NotConverged => FitStatus::NotConverged,
+        Ending::NoPositiveAmplitude => FitStatus::NoSignal,
+        Ending::Degenerate => FitStatus::Degenerate,
+    }
+}
+
+impl<B: Basis> Estimator for SeparableFit<B> {
+    fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    fn n_samples(&self) -> usize {
+        self.solver.basis().n_samples()
+    }
+
+    fn scratch_len(&self) -> usize {
+        self.solver.scratch_len()
+    }
+
+    fn estimate(&self, voxel: VoxelData<'_>, scratch: &mut [f64], fit: &mut Fit) {
+        fit.evaluations = 0;
+        if !voxel.samples.iter().all(|sample| sample.is_finite()) {
+            return fit.fail(FitStatus::NonFinite);
+        }
+        let found = self.solver.solve(voxel.samples, scratch);
+        fit.evaluations = found.evaluations;
+        let status = rate_status(found.ending);
+        if !status.has_estimate() {
+            return fit.fail(status);
+        }
+        let pair = [found.rate, found.amplitude];
+        self.rule.report(pair, status, found.unscaled_covariance, fit);
+        fit.residual_sum_of_squares = found.residual_sum_of_squares;
+        fit.total_sum_of_squares = total_sum_of_squares(voxel.samples);
+        fit.degrees_of_freedom = voxel.samples.len().saturating_sub(2);
+    }
+
+    fn expected(&self, _: VoxelData<'_>, fit: &Fit, scratch: &mut [f64], expected: &mut [f64]) {
+        let n = self.n_samples();
+        let rate = self.rule.headline.convert(fit.estimates[0]);
+        let (first, second) = scratch.split_at_mut(n);
+        let basis = self.solver.basis();
+        basis.evaluate(rate, expected, first, &mut second[..n]);
+        let factor = fit.estimates[1] * basis.log_factor(rate)[0].exp();
+        for value in expected {
+            *value *= factor;
+        }
+    }
+}

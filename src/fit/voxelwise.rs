@@ -1,0 +1,210 @@
+//! Every voxel of a mask through one estimator, in parallel and always to the same bits.
+
+use rayon::prelude::*;
+
+use super::Fits;
+use crate::error::{Error, Result};
+use crate::image::{Mask, Series, Volume};
+use crate::model::{Estimator, Fit, FitStatus, VoxelData};
+use crate::noise::NoiseLevel;
+
+/// Voxels per unit of work: large enough to hide the scheduling, small enough to share the end.
+const BLOCK_LEN: usize = 512;
+
+/// What [`voxelwise`] works on.
+#[derive(Clone, Copy)]
+pub struct Voxelwise<'a> {
+    /// Signals, one volume per sample of the estimator.
+    pub series: &'a Series,
+    /// Voxels to fit; may be empty.
+    pub mask: &'a Mask,
+    /// Per-voxel constants such as T10, one volume per constant of the estimator.
+    pub fixed: &'a [Volume<f64>],
+    /// σ of one sample, where it is known: standard errors come from it, else from the residuals.
+    pub noise: Option<&'a NoiseLevel>,
+    /// Called with the number of voxels after each block, from any thread and in any order.
+    pub progress: Option<&'a (dyn Fn(usize) + Sync)>,
+}
+
+impl<'a> Voxelwise<'a> {
+    /// `series` inside `mask`; no constants, noise unknown, no progress.
+    pub fn new(series: &'a Series, mask: &'a Mask) -> Self {
+        Self { series, mask, fixed: &[], noise: None, progress: None }
+    }
+}
+
+/// Estimates every voxel of the mask. A voxel that cannot be estimated gets a status and NaN; it
+/// never changes a neighbour. The result has the same bits for any number of threads.
+///
+/// # Errors
+///
+/// `Mismatch` when the grids of series, mask or constants differ, or the number of volumes or
+/// constants is not what the estimator needs.
+pub fn voxelwise(estimator: &dyn Estimator, input: &Voxelwise<'_>) -> Result<Fits> {
+    check(estimator, input)?;
+    let mut fits = empty(estimator.parameters().len(), input.mask);
+    let mut blocks = blocks(&mut fits);
+    blocks.par_iter_mut().for_each_init(
+        || Worker::new(estimator),
+        |worker, block| {
+            for place in 0..block.voxels.len() {
+                worker.estimate(input, block.voxels[place]);
+                block.store(place, &worker.fit, input.noise);
+            }
+            if let Some(progress) = input.progress {
+                progress(block.voxels.len());
+            }
+        },
+    );
+    Ok(fits)
+}
+
+fn check(estimator: &dyn Estimator, input: &Voxelwise<'_>) -> Result<()> {
+    let grid = input.series.grid();
+    grid.require_same(input.mask.grid()).map_err(|error| {
+        error.at_field("mask").hint("resample the mask onto the grid of the series")
+    })?;
+    for (index, volume) in input.fixed.iter().enumerate() {
+        grid.require_same(volume.grid()).map_err(|error| {
+            error
+                .at_field(format!("fixed[{index}]"))
+                .hint("resample it onto the grid of the series")
+        })?;
+    }
+    if input.series.n_volumes() != estimator.n_samples() {
+        return Err(Error::mismatch(format!(
+            "the series has {} volumes, its protocol describes {}",
+            input.series.n_volumes(),
+            estimator.n_samples()
+        ))
+        .at_field("series")
+        .hint("give one b-value, echo time, flip angle or frame time per volume"));
+    }
+    if input.fixed.len() != estimator.n_fixed() {
+        return Err(Error::mismatch(format!(
+            "{} constant maps given, {} needed",
+            input.fixed.len(),
+            estimator.n_fixed()
+        ))
+        .at_field("fixed"));
+    }
+    Ok(())
+}
+
+fn empty(n_parameters: usize, mask: &Mask) -> Fits {
+    let n = mask.len();
+    Fits {
+        mask: mask.clone(),
+        estimates: vec![vec![f64::NAN; n]; n_parameters],
+        standard_errors: vec![vec![f64::NAN; n]; n_parameters],
+        status: vec![FitStatus::Outside; n],
+        residual_sum_of_squares: vec![f64::NAN; n],
+        r_squared: vec![f64::NAN; n],
+        degrees_of_freedom: vec![0; n],
+        evaluations: vec![0; n],
+    }
+}
+
+/// The columns of neighbouring voxels of the mask.
+struct Block<'a> {
+    voxels: &'a [usize],
+    estimates: Vec<&'a mut [f64]>,
+    standard_errors: Vec<&'a mut [f64]>,
+    status: &'a mut [FitStatus],
+    residual_sum_of_squares: &'a mut [f64],
+    r_squared: &'a mut [f64],
+    degrees_of_freedom: &'a mut [u16],
+    evaluations: &'a mut [u32],
+}
+
+/// Cuts the columns into disjoint blocks.
+fn blocks(fits: &mut Fits) -> Vec<Block<'_>> {
+    let n_blocks = fits.mask.len().div_ceil(BLOCK_LEN);
+    let transpose = |columns| -> Vec<Vec<&mut [f64]>> {
+        let mut blocks: Vec<Vec<&mut [f64]>> = (0..n_blocks).map(|_| Vec::new()).collect();
+        let columns: &mut Vec<Vec<f64>> = columns;
+        for column in columns {
+            for (block, part) in blocks.iter_mut().zip(column.chunks_mut(BLOCK_LEN)) {
+                block.push(part);
+            }
+        }
+        blocks
+    };
+    let scalars = fits
+        .status
+        .chunks_mut(BLOCK_LEN)
+        .zip(fits.residual_sum_of_squares.chunks_mut(BLOCK_LEN))
+        .zip(fits.r_squared.chunks_mut(BLOCK_LEN))
+        .zip(fits.degrees_of_freedom.chunks_mut(BLOCK_LEN))
+        .zip(fits.evaluations.chunks_mut(BLOCK_LEN));
+    fits.mask
+        .indices()
+        .chunks(BLOCK_LEN)
+        .zip(transpose(&mut fits.estimates))
+        .zip(transpose(&mut fits.standard_errors))
+        .zip(scalars)
+        .map(|(((voxels, estimates), standard_errors), scalars)| {
+            let ((((status, rss), r_squared), degrees_of_freedom), evaluations) = scalars;
+            Block {
+                voxels,
+                estimates,
+                standard_errors,
+                status,
+                residual_sum_of_squares: rss,
+                r_squared,
+                degrees_of_freedom,
+                evaluations,
+            }
+        })
+        .collect()
+}
+
+impl Block<'_> {
+    fn store(&mut self, place: usize, fit: &Fit, noise: Option<&NoiseLevel>) {
+        let n_parameters = self.estimates.len();
+        let sigma = noise.map_or_else(|| fit.residual_variance().sqrt(), NoiseLevel::sigma);
+        for parameter in 0..n_parameters {
+            let variance = fit.unscaled_covariance[parameter * (n_parameters + 1)];
+            self.estimates[parameter][place] = fit.estimates[parameter];
+            self.standard_errors[parameter][place] = sigma * variance.sqrt();
+        }
+        self.status[place] = fit.status;
+        self.residual_sum_of_squares[place] = fit.residual_sum_of_squares;
+        self.r_squared[place] = fit.r_squared();
+        self.degrees_of_freedom[place] = u16::try_from(fit.degrees_of_freedom).unwrap_or(u16::MAX);
+        self.evaluations[place] = fit.evaluations;
+    }
+}
+
+/// One thread's workspace.
+struct Worker<'a> {
+    estimator: &'a dyn Estimator,
+    samples: Vec<f64>,
+    fixed: Vec<f64>,
+    scratch: Vec<f64>,
+    fit: Fit,
+}
+
+impl<'a> Worker<'a> {
+    fn new(estimator: &'a dyn Estimator) -> Self {
+        Self {
+            estimator,
+            samples: vec![0.0; estimator.n_samples()],
+            fixed: vec![0.0; estimator.n_fixed()],
+            scratch: vec![0.0; estimator.scratch_len()],
+            fit: Fit::new(estimator.parameters().len()),
+        }
+    }
+
+    fn estimate(&mut self, input: &Voxelwise<'_>, voxel: usize) {
+        input.series.signals_into(voxel, &mut self.samples);
+        for (own, volume) in self.fixed.iter_mut().zip(input.fixed) {
+            *own = volume.voxels()[voxel];
+        }
+        let data = VoxelData { samples: &self.samples, fixed: &self.fixed };
+        self.estimator.estimate(data, &mut self.scratch, &mut self.fit);
+    }
+}
+
+#[cfg(test)]
+mod tests;
