@@ -1,1 +1,16 @@
-//! Groups of voxels that behave alike.
+//! Groups of voxels that behave alike within one region.
+//!
+//! The kept voxels of a region are clustered in the space of one or more parameters (ADC alone, or
+//! ADC and IAUC60 together). Habitats are numbered by rising mean of the first parameter. k-means
+//! splits whatever it is given, so by default a Gaussian mixture must first say, by the Bayesian
+//! criterion, that there is more than one habitat at all.
+//!
+//! What happens where does not matter here: positions are not looked at.
+
+mod cluster;
+mod settings;
+mod stability;
+
+pub use cluster::{Criterion, Habitat, Habitats, Reduction, cluster};
+pub use settings::{Estimator, Guard, Method, Number, Reported, Settings};
+pub use stability::intrinsic_standard_deviation;

@@ -9,6 +9,8 @@
 //! Dempster, Laird, Rubin, J. R. Stat. Soc. B 39 (1977), doi:10.1111/j.2517-6161.1977.tb01600.x.
 //! Schwarz, "Estimating the dimension of a model", Ann. Stat. 6 (1978), doi:10.1214/aos/1176344136.
 
+use rayon::prelude::*;
+
 use super::moments::{Moments, sum};
 use super::quantile::Sorted;
 use super::require_finite;
@@ -22,6 +24,8 @@ pub const WEIGHT_FLOOR: f64 = 0.02;
 const GAIN_MIN: f64 = 1e-8;
 /// Least SD as a fraction of the range, where none is given.
 const SD_FLOOR_FRACTION: f64 = 1e-3;
+/// Values per block of a sum.
+const BLOCK: usize = 4096;
 const LN_SQRT_TAU: f64 = 0.918_938_533_204_672_8;
 
 /// A mixture of normal distributions, components by rising mean.
@@ -88,24 +92,23 @@ impl Mixture {
     }
 
     fn maximise(&mut self, values: &[f64], floor: f64) {
-        let k = self.weights.len();
-        let mut responsibilities = vec![0.0; values.len() * k];
-        self.log_likelihood = self.expect(values, &mut responsibilities);
+        let mut expected = self.expect(values);
+        self.log_likelihood = expected.log_likelihood;
         self.log_likelihood_path.push(self.log_likelihood);
         for _ in 0..ITERATIONS_MAX {
             let before =
                 (self.weights.clone(), self.means.clone(), self.standard_deviations.clone());
-            self.update(values, &responsibilities, floor);
-            let next = self.expect(values, &mut responsibilities);
-            let gain = next - self.log_likelihood;
+            self.update(&expected, floor);
+            expected = self.expect(values);
+            let gain = expected.log_likelihood - self.log_likelihood;
             if gain < 0.0 {
                 // Only rounding can make it fall: the last but one state is the maximum.
                 (self.weights, self.means, self.standard_deviations) = before;
                 self.converged = true;
                 return;
             }
-            self.log_likelihood = next;
-            self.log_likelihood_path.push(next);
+            self.log_likelihood = expected.log_likelihood;
+            self.log_likelihood_path.push(self.log_likelihood);
             if gain < GAIN_MIN * values.len() as f64 {
                 self.converged = true;
                 return;
@@ -113,41 +116,63 @@ impl Mixture {
         }
     }
 
-    /// Fills the responsibilities, `[n, k]` row-major, and returns the log-likelihood.
-    fn expect(&self, values: &[f64], responsibilities: &mut [f64]) -> f64 {
-        let k = self.weights.len();
-        sum(values
-            .iter()
-            .zip(responsibilities.chunks_exact_mut(k))
-            .map(|(&value, row)| self.responsibilities_into(value, row)))
+    /// Sums over all values, in blocks of fixed size that are added in order.
+    fn expect(&self, values: &[f64]) -> Expected {
+        let terms = self.log_terms();
+        let blocks: Vec<Expected> =
+            values.par_chunks(BLOCK).map(|block| self.expect_block(block, &terms)).collect();
+        let mut all = Expected::zero(self.weights.len());
+        all.log_likelihood = sum(blocks.iter().map(|block| block.log_likelihood));
+        for block in &blocks {
+            for (total, part) in all.powers.iter_mut().zip(&block.powers) {
+                for (total, part) in total.iter_mut().zip(part) {
+                    *total += part;
+                }
+            }
+        }
+        all
+    }
+
+    fn expect_block(&self, block: &[f64], terms: &[f64]) -> Expected {
+        let mut expected = Expected::zero(self.weights.len());
+        let mut row = vec![0.0; self.weights.len()];
+        for &value in block {
+            expected.log_likelihood += self.responsibilities_into(value, terms, &mut row);
+            for (j, (power, &r)) in expected.powers.iter_mut().zip(&row).enumerate() {
+                let away = value - self.means[j];
+                power[0] += r;
+                power[1] += r * away;
+                power[2] += r * away * away;
+            }
+        }
+        expected
+    }
+
+    /// ln weight − ln SD − ln √(2π) of each component.
+    fn log_terms(&self) -> Vec<f64> {
+        let pairs = self.weights.iter().zip(&self.standard_deviations);
+        pairs.map(|(weight, sd)| weight.ln() - sd.ln() - LN_SQRT_TAU).collect()
     }
 
     /// Fills the posterior of each component at `value` and returns the log density there.
-    fn responsibilities_into(&self, value: f64, row: &mut [f64]) -> f64 {
+    fn responsibilities_into(&self, value: f64, terms: &[f64], row: &mut [f64]) -> f64 {
         for (j, entry) in row.iter_mut().enumerate() {
-            let sd = self.standard_deviations[j];
-            let z = (value - self.means[j]) / sd;
-            *entry = self.weights[j].ln() - sd.ln() - LN_SQRT_TAU - 0.5 * z * z;
+            let z = (value - self.means[j]) / self.standard_deviations[j];
+            *entry = terms[j] - 0.5 * z * z;
         }
         normalise_logarithms(row)
     }
 
-    fn update(&mut self, values: &[f64], responsibilities: &[f64], floor: f64) {
-        let k = self.weights.len();
-        let mut totals = vec![0.0; k];
-        for (j, slot) in totals.iter_mut().enumerate() {
-            let column = || responsibilities.iter().skip(j).step_by(k);
-            let total = sum(column().copied());
-            *slot = total;
-            if total <= f64::MIN_POSITIVE {
-                continue;
+    fn update(&mut self, expected: &Expected, floor: f64) {
+        for (j, &[total, first, second]) in expected.powers.iter().enumerate() {
+            if total > f64::MIN_POSITIVE {
+                let step = first / total;
+                self.means[j] += step;
+                let variance = (second / total - step * step).max(0.0);
+                self.standard_deviations[j] = variance.sqrt().max(floor);
             }
-            let mean = sum(column().zip(values).map(|(r, value)| r * value)) / total;
-            let squares =
-                sum(column().zip(values).map(|(r, value)| r * (value - mean) * (value - mean)));
-            self.means[j] = mean;
-            self.standard_deviations[j] = (squares / total).sqrt().max(floor);
         }
+        let totals: Vec<f64> = expected.powers.iter().map(|power| power[0]).collect();
         self.weights = floored_weights(&totals);
     }
 
@@ -163,7 +188,7 @@ impl Mixture {
     /// Posterior probability of each component at `value`; they sum to 1.
     pub fn responsibilities(&self, value: f64) -> Vec<f64> {
         let mut row = vec![0.0; self.weights.len()];
-        self.responsibilities_into(value, &mut row);
+        self.responsibilities_into(value, &self.log_terms(), &mut row);
         row
     }
 
@@ -175,6 +200,19 @@ impl Mixture {
     /// Bayesian information criterion, smaller is better; see [`bic`].
     pub fn bic(&self, n_corr: f64) -> f64 {
         bic(self.log_likelihood, 3 * self.weights.len() - 1, self.n, n_corr)
+    }
+}
+
+/// What one pass over the values gives.
+struct Expected {
+    log_likelihood: f64,
+    /// Σr, Σr·d, Σr·d² of each component, with r the posterior and d the distance from its mean.
+    powers: Vec<[f64; 3]>,
+}
+
+impl Expected {
+    fn zero(k: usize) -> Self {
+        Self { log_likelihood: 0.0, powers: vec![[0.0; 3]; k] }
     }
 }
 
@@ -197,12 +235,15 @@ pub(super) fn normalise_logarithms(row: &mut [f64]) -> f64 {
         row.fill(1.0 / row.len() as f64);
         return largest;
     }
-    let total: f64 = row.iter().map(|entry| (entry - largest).exp()).sum();
-    let logarithm = largest + total.ln();
-    for entry in row {
-        *entry = (*entry - logarithm).exp();
+    let mut total = 0.0;
+    for entry in row.iter_mut() {
+        *entry = (*entry - largest).exp();
+        total += *entry;
     }
-    logarithm
+    for entry in row {
+        *entry /= total;
+    }
+    largest + total.ln()
 }
 
 /// Position of the greatest entry, the first of equal ones; 0 for no entries.
@@ -268,11 +309,26 @@ mod tests {
         let spiked = sample(800, |which, z| if which < 0.99 { z } else { 9.0 });
         let far = sample(500, |which, z| if which < 0.5 { 1e-3 * z } else { 1e3 + z });
         for values in [&spiked, &far] {
+            let sorted = Sorted::new(values).unwrap();
+            let floor = SD_FLOOR_FRACTION * (sorted.maximum() - sorted.minimum());
             for k in 1..=4 {
-                let mixture = Mixture::fit(values, k, None).unwrap();
-                assert!(mixture.log_likelihood_path.is_sorted());
-                assert!(mixture.weights.iter().all(|&weight| weight >= WEIGHT_FLOOR - 1e-15));
-                assert!((mixture.weights.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+                let mut mixture = Mixture::start(&sorted, k, floor).unwrap();
+                let mut expected = mixture.expect(values);
+                for iteration in 0..ITERATIONS_MAX {
+                    mixture.update(&expected, floor);
+                    let next = mixture.expect(values);
+                    let gain = next.log_likelihood - expected.log_likelihood;
+                    // Rounding of the sum of n logarithms.
+                    let rounding = 1e-12 * (1.0 + next.log_likelihood.abs());
+                    assert!(gain >= -rounding, "k {k}, iteration {iteration}: {gain}");
+                    assert!(mixture.weights.iter().all(|&weight| weight >= WEIGHT_FLOOR - 1e-15));
+                    assert!((mixture.weights.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+                    expected = next;
+                }
+                let fitted = Mixture::fit(values, k, None).unwrap();
+                // It takes the same steps and stops no later.
+                assert!(fitted.log_likelihood <= expected.log_likelihood + 1e-9);
+                assert!(fitted.log_likelihood > fitted.log_likelihood_path[0] || k == 1);
             }
         }
     }
@@ -298,6 +354,16 @@ mod tests {
             assert!((posterior.iter().sum::<f64>() - 1.0).abs() < 1e-12);
         }
         assert_eq!((mixture.label(-40.0), mixture.label(40.0)), (0, 1));
+    }
+
+    #[test]
+    fn a_mixture_is_bit_equal_for_one_and_two_threads() {
+        let values = sample(20_000, |which, z| if which < 0.3 { z } else { 3.0 + z });
+        let run = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| Mixture::fit(&values, 3, None).unwrap())
+        };
+        assert_eq!(run(1), run(2));
     }
 
     #[test]

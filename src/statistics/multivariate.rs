@@ -64,27 +64,19 @@ impl Features {
         Ok(Self(Array2::from_shape_fn(shape, |(sample, feature)| columns[feature][sample])))
     }
 
-    /// The same features winsorised at 0.5 % and 99.5 %, less their median, over their robust SD.
-    ///
-    /// Where the robust SD is 0 the SD stands in; a feature without spread becomes 0.
+    /// The same features, each by its own [`Standardisation`], which come back with them.
     ///
     /// # Errors
     ///
     /// As [`Features::new`].
-    pub fn standardised(columns: &[&[f64]]) -> Result<Self> {
+    pub fn standardised(columns: &[&[f64]]) -> Result<(Self, Vec<Standardisation>)> {
         let mut features = Self::new(columns)?;
-        for (column, mut target) in columns.iter().zip(features.0.axis_iter_mut(Axis(1))) {
-            let Some(sorted) = Sorted::new(column) else { continue };
-            let (low, high) = (sorted.quantile(TAIL), sorted.quantile(1.0 - TAIL));
-            let scale = robust_standard_deviation(column)
-                .filter(|&scale| scale > 0.0)
-                .or_else(|| Moments::of(column).and_then(|moments| moments.standard_deviation()))
-                .filter(|&scale| scale > 0.0)
-                .unwrap_or(1.0);
-            let median = sorted.median();
-            target.mapv_inplace(|value| (value.clamp(low, high) - median) / scale);
+        let scales: Vec<Standardisation> =
+            columns.iter().map(|column| Standardisation::of(column)).collect();
+        for (scale, mut column) in scales.iter().zip(features.0.axis_iter_mut(Axis(1))) {
+            column.mapv_inplace(|value| scale.apply(value));
         }
-        Ok(features)
+        Ok((features, scales))
     }
 
     /// Number of samples, at least 1.
@@ -111,7 +103,8 @@ impl Features {
         Self(self.0.select(Axis(0), rows))
     }
 
-    fn n_distinct(&self) -> usize {
+    /// How many different samples there are.
+    pub fn n_distinct(&self) -> usize {
         let mut rows: Vec<Vec<f64>> = self.0.rows().into_iter().map(|row| row.to_vec()).collect();
         rows.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
         rows.dedup();
@@ -126,6 +119,42 @@ impl Features {
         Err(Error::value(format!("{k} clusters from {n_distinct} distinct samples"))
             .at_field("k")
             .hint(format!("choose k from 1 to {n_distinct}")))
+    }
+}
+
+/// How one feature is brought to the common scale: tails drawn in, less its median, over its robust
+/// SD.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Standardisation {
+    limits: [f64; 2],
+    median: f64,
+    scale: f64,
+}
+
+impl Standardisation {
+    /// Leaves every value as it is.
+    pub fn identity() -> Self {
+        Self { limits: [f64::NEG_INFINITY, f64::INFINITY], median: 0.0, scale: 1.0 }
+    }
+
+    /// Winsorises at the 0.5 % and 99.5 % quantiles of `column`.
+    ///
+    /// Where the robust SD is 0 the SD stands in; a feature without spread becomes 0. The identity
+    /// for no values or where one is not finite.
+    fn of(column: &[f64]) -> Self {
+        let Some(sorted) = Sorted::new(column) else { return Self::identity() };
+        let scale = robust_standard_deviation(column)
+            .filter(|&scale| scale > 0.0)
+            .or_else(|| Moments::of(column).and_then(|moments| moments.standard_deviation()))
+            .filter(|&scale| scale > 0.0)
+            .unwrap_or(1.0);
+        let limits = [sorted.quantile(TAIL), sorted.quantile(1.0 - TAIL)];
+        Self { limits, median: sorted.median(), scale }
+    }
+
+    /// `value` on the common scale; NaN stays NaN.
+    pub fn apply(&self, value: f64) -> f64 {
+        (value.clamp(self.limits[0], self.limits[1]) - self.median) / self.scale
     }
 }
 
@@ -355,7 +384,7 @@ mod tests {
     #[test]
     fn two_clouds_are_told_apart_and_sorted_by_the_first_feature() {
         let [x, y] = clouds(1000);
-        let features = Features::standardised(&[&x, &y]).unwrap();
+        let (features, _) = Features::standardised(&[&x, &y]).unwrap();
         let found = k_means(&features, 2).unwrap();
         assert_eq!(found.sizes, [600, 400]);
         for (sample, &label) in found.labels.iter().enumerate() {
@@ -369,7 +398,7 @@ mod tests {
     #[test]
     fn one_component_has_the_closed_form_likelihood() {
         let [x, y] = clouds(500);
-        let features = Features::standardised(&[&x, &y]).unwrap();
+        let (features, _) = Features::standardised(&[&x, &y]).unwrap();
         let mixed = mixture(&features, 1).unwrap();
         // −n/2 (d ln 2π + ln det Σ) − ½ Σ zᵀ Σ⁻¹ z, with Σ the covariance plus the floor.
         let view = features.view();
@@ -391,7 +420,7 @@ mod tests {
     fn wild_values_do_not_own_a_cluster() {
         let [mut x, y] = clouds(1000);
         (x[0], x[1]) = (1e9, -1e9);
-        let features = Features::standardised(&[&x, &y]).unwrap();
+        let (features, _) = Features::standardised(&[&x, &y]).unwrap();
         let found = k_means(&features, 2).unwrap();
         assert!(found.sizes.iter().all(|&n| n >= 399));
         assert!(mixture(&features, 2).unwrap().log_likelihood.is_finite());
@@ -400,7 +429,7 @@ mod tests {
     #[test]
     fn clusters_are_bit_equal_for_one_and_two_threads() {
         let [x, y] = clouds(3000);
-        let features = Features::standardised(&[&x, &y]).unwrap();
+        let (features, _) = Features::standardised(&[&x, &y]).unwrap();
         let run = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| (k_means(&features, 3).unwrap(), mixture(&features, 2).unwrap()))
@@ -415,7 +444,7 @@ mod tests {
         let error = Features::new(&[&[1.0, 2.0], &[1.0]]).unwrap_err();
         assert_eq!(error.to_string(), "`features[1]`: 1 values where the first has 2");
         assert!(Features::new(&[&[1.0, f64::NAN]]).is_err());
-        let constant = Features::standardised(&[&[1.0; 40], &[2.0; 40]]).unwrap();
+        let (constant, _) = Features::standardised(&[&[1.0; 40], &[2.0; 40]]).unwrap();
         assert!(constant.view().iter().all(|value| value.abs() < 1e-15));
         assert_eq!(k_means(&constant, 2).unwrap_err().field(), Some("k"));
         assert_eq!(mixture(&constant, 2).unwrap_err().field(), Some("k"));

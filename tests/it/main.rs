@@ -2,6 +2,7 @@
 
 mod coverage;
 mod golden_dce;
+mod golden_statistics;
 mod hostile;
 mod nifti_reading;
 mod shared_data;
