@@ -6,3 +6,4 @@ mod golden_statistics;
 mod hostile;
 mod nifti_reading;
 mod shared_data;
+mod simulated_cohorts;
