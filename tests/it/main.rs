@@ -2,4 +2,5 @@
 
 mod hostile;
 mod nifti_reading;
+mod nifti_writing;
 mod shared_data;
