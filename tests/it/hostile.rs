@@ -3,6 +3,7 @@
 //! The readable ones were compared with nibabel 5.4.2, which reads the same values and affines.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests may panic")]
 #![expect(clippy::disallowed_methods, reason = "tests write the files they read")]
+#![expect(clippy::cast_lossless, reason = "one macro covers every width")]
 
 use std::path::Path;
 
@@ -155,9 +156,7 @@ fn base_2() -> Bytes {
     for (k, value) in [1.0, 2.0, 2.0, 3.0_f64].into_iter().enumerate() {
         bytes = bytes.put(104 + 8 * k, &value.to_le_bytes());
     }
-    for (entry, value) in
-        [(0, 2.0), (3, -10.0), (5, 2.0), (7, 20.0), (10, 3.0), (11, -30.0_f64)].into_iter()
-    {
+    for (entry, value) in [(0, 2.0), (3, -10.0), (5, 2.0), (7, 20.0), (10, 3.0), (11, -30.0_f64)] {
         bytes = bytes.put(400 + 8 * entry, &value.to_le_bytes());
     }
     stored().fold(bytes, |bytes, value| bytes.append(&value.to_le_bytes()))
@@ -253,7 +252,7 @@ fn refuses(bytes: &Bytes, text: &str) {
     assert!(error.to_string().contains(text), "{error}");
     assert!(error.path().is_some_and(|path| path.ends_with("image.nii")), "{error}");
     assert_eq!(error.kind().exit_code(), 65, "{error}");
-    assert!(error.hint_text().is_some() || error.field().is_some(), "{error} teaches nothing");
+    assert!(error.hint_text().is_some(), "{error} says nothing about what to do");
 }
 
 #[test]
@@ -410,6 +409,10 @@ fn impossible_sizes_are_refused_before_memory_is_taken() {
     let path = write(folder.path(), "zeros.nii", &base().dim(&[3, 100, 100, 100]).gzip());
     let error = read_header(&path, &ReadLimits { max_bytes: 1_999_999 }).unwrap_err();
     assert!(error.to_string().contains("need more than the limit of 1999999 bytes"), "{error}");
+    let padded = base().f32(at::VOX_OFFSET, 1e6 + 352.0).insert(at::VOXELS, &vec![0; 1_000_000]);
+    let path = write(folder.path(), "padded.nii", &padded.gzip());
+    let error = read_header(&path, &ReadLimits { max_bytes: 1_000_000 }).unwrap_err();
+    assert!(error.to_string().contains("from byte 1000352 on need more than"), "{error}");
 }
 
 #[test]
@@ -476,14 +479,14 @@ fn voxels_begin_where_vox_offset_says() {
     for wrong in [0, 352, 543, -1, i64::MIN] {
         refuses(&base_2().i64(168, wrong), "is not a whole number of bytes from 544 on");
     }
-    refuses(&base_2().i64(168, i64::MAX), "`dim`: the file holds 592 bytes");
+    refuses(&base_2().i64(168, i64::MAX), "on need more than the limit of 8589934592 bytes");
 }
 
 #[test]
 fn header_extensions_are_skipped_only_where_their_chain_holds() {
     reads(&extension(16, 16), &values(), "");
     reads(&extension(64, 64).gzip(), &values(), "");
-    reads(&extension(32, 80), &values(), "");
+    reads(&extension(80, 80), &values(), "");
     reads(&base().put(at::EXTENDER, &[1]), &values(), "");
     for size in [8, -8, 20, i32::MAX, i32::MIN, 0, 15, 48] {
         let text = format!("`extension.esize`: {size} is not a multiple of 16");

@@ -5,5 +5,6 @@ mod golden_dce;
 mod golden_statistics;
 mod hostile;
 mod nifti_reading;
+mod nifti_writing;
 mod shared_data;
 mod simulated_cohorts;

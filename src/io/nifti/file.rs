@@ -214,16 +214,13 @@ fn check_extensions(bytes: &[u8], raw: &RawHeader, end: usize) -> Result<()> {
     let region = bytes.get(..end).ok_or_else(|| {
         Error::format(format!("{} bytes end before the voxels at {end}", bytes.len()))
             .at_field("vox_offset")
+            .hint("the file is truncated; copy it again")
     })?;
     while let Some(size) = region.get(place..).and_then(|rest| rest.first_chunk::<4>()) {
         let size = match raw.order {
             Endianness::Little => i32::from_le_bytes(*size),
             Endianness::Big => i32::from_be_bytes(*size),
         };
-        let is_padding = size == 0 && region[place..].iter().all(|&byte| byte == 0);
-        if is_padding {
-            return Ok(());
-        }
         let room = region.len() - place;
         place += match usize::try_from(size) {
             Ok(n) if n >= 16 && n % 16 == 0 && n <= room => n,

@@ -33,7 +33,7 @@ impl Header {
         let (shape, n_volumes) = shape(&raw)?;
         let datatype = Datatype::from_codes(raw.datatype, raw.bitpix)?;
         let voxels_start = voxels_start(&raw)?;
-        require_within(shape, n_volumes, datatype, limits)?;
+        require_within(shape, n_volumes, datatype, voxels_start, limits)?;
         let scaling = scaling(&raw, &mut warnings)?;
         require_millimetres(&raw, &mut warnings)?;
         let placement = place(&raw, shape, &mut warnings)?;
@@ -256,7 +256,9 @@ fn shape(raw: &RawHeader) -> Result<([usize; 3], usize)> {
             Ok(length) if length > 0 => length,
             _ => {
                 let message = format!("{told} voxels: every axis in use must have at least one");
-                return Err(Error::format(message).at_field(format!("dim[{}]", axis + 1)));
+                return Err(Error::format(message)
+                    .at_field(format!("dim[{}]", axis + 1))
+                    .hint("the header is damaged; convert the scan again"));
             }
         };
     }
@@ -287,21 +289,24 @@ fn voxels_start(raw: &RawHeader) -> Result<u64> {
         .hint("write the file again with the tool that made it"))
 }
 
-/// Passes when the voxels fit into `limits`, in checked arithmetic.
+/// Passes when the voxels and what stands before them fit into `limits`, in checked arithmetic.
 fn require_within(
     shape: [usize; 3],
     n_volumes: usize,
     datatype: Datatype,
+    voxels_start: u64,
     limits: ReadLimits,
 ) -> Result<()> {
     let factors = [shape[0], shape[1], shape[2], n_volumes, datatype.n_bytes()];
     let bytes = factors
         .iter()
-        .try_fold(1_u64, |product, &factor| product.checked_mul(u64::try_from(factor).ok()?));
+        .try_fold(1_u64, |product, &factor| product.checked_mul(u64::try_from(factor).ok()?))
+        .and_then(|bytes| bytes.checked_add(voxels_start));
     match bytes {
         Some(bytes) if bytes <= limits.max_bytes && usize::try_from(bytes).is_ok() => Ok(()),
         _ => Err(Error::value(format!(
-            "{shape:?} voxels × {n_volumes} volumes of {} need more than the limit of {} bytes",
+            "{shape:?} voxels × {n_volumes} volumes of {} from byte {voxels_start} on need more than \
+             the limit of {} bytes",
             datatype.name(),
             limits.max_bytes
         ))

@@ -140,7 +140,11 @@ fn qform(raw: &RawHeader, warnings: &mut Vec<String>) -> Result<Affine> {
         }
         entries[3] = raw.qoffset[row];
     }
-    Affine::new(matrix).map_err(|error| Error::value(error.message()).at_field("qform"))
+    Affine::new(matrix).map_err(|error| {
+        Error::value(error.message())
+            .at_field("qform")
+            .hint("the header is damaged; convert the scan again")
+    })
 }
 
 /// qfac: −1 turns the third axis; NIfTI says that 0 means 1, and nibabel takes all else as 1 too.
@@ -185,7 +189,9 @@ fn require_finite(field: &str, values: &[f64]) -> Result<()> {
     if values.iter().all(|value| value.is_finite()) {
         return Ok(());
     }
-    Err(Error::value(format!("{values:?} is not finite")).at_field(field))
+    Err(Error::value(format!("{values:?} is not finite"))
+        .at_field(field)
+        .hint("the header is damaged; convert the scan again"))
 }
 
 /// Rotation matrix of a quaternion, normalised.

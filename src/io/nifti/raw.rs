@@ -65,7 +65,9 @@ impl RawHeader {
         let (version, order) = recognise(bytes)?;
         if bytes.len() < version.header_bytes() {
             let message = format!("{} bytes are fewer than the 540 of a header", bytes.len());
-            return Err(Error::format(message).at_field("sizeof_hdr"));
+            return Err(Error::format(message)
+                .at_field("sizeof_hdr")
+                .hint("the file is truncated; copy it again"));
         }
         let fields = Fields { bytes, order };
         match version {
