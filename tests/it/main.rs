@@ -3,6 +3,7 @@
 mod coverage;
 mod golden_dce;
 mod golden_statistics;
+mod golden_thickness;
 mod hostile;
 mod nifti_reading;
 mod nifti_writing;
