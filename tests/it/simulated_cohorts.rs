@@ -1,5 +1,7 @@
 //! The simulated cohorts from outside: their truth, their signals, their noise and their files.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+
 use std::collections::BTreeSet;
 
 use biomarker::acquisition::{Diffusion, Dynamic, MultiEcho, VariableFlipAngle};
@@ -161,6 +163,30 @@ fn background_of_every_series_has_the_rayleigh_standard_deviation() {
         assert!(air.len() > 5000);
         assert!((sd / sigma - 0.6551).abs() < error, "{stem} {}", sd / sigma);
         assert!((mean / sigma - 1.2533).abs() < error, "{stem} {}", mean / sigma);
+    }
+}
+
+/// Air is where the same knee without noise has no signal.
+#[test]
+fn air_around_the_knee_is_large_enough_to_estimate_noise_from() {
+    let settings = UltramarathonSettings::new(Preset::Small, 4);
+    let silent = ultramarathon(settings.clone().noise_free()).unwrap().study(2).unwrap();
+    let study = ultramarathon(settings).unwrap().study(2).unwrap();
+    let base = "sub-02/ses-pre/anat/sub-02_ses-pre_acq-rightknee";
+    for (stem, noise) in [("_echo-1_MESE", "multi_echo_noise"), ("dess_T2w", "anatomical_noise")] {
+        let stem = format!("{base}{stem}");
+        let signals = series(&silent, &stem);
+        let noisy = series(&study, &stem);
+        let sigma = study.true_value("rightknee", noise, "sigma").unwrap();
+        let air: Vec<f64> = (0..signals.grid().n_voxels())
+            .filter(|&voxel| signals.signal(voxel, 0).abs() < 1e-300)
+            .map(|voxel| noisy.signal(voxel, 0) / sigma)
+            .collect();
+        assert!(air.len() >= 1000, "{}", air.len());
+        let (_, sd) = mean_and_sd(&air);
+        // Four standard errors, and 0.3 % for rounding to integers.
+        let error = 4.0 * 0.6551 / (air.len() as f64).sqrt() + 0.003;
+        assert!((sd - 0.6551).abs() < error, "{stem} {sd}");
     }
 }
 

@@ -268,7 +268,7 @@ fn dynamic_images(
     let arrival = ("bolus_arrival", ARRIVAL_S);
     truth.add("tumour", "dynamic_timing", Unit::Second.symbol(), &[arrival]);
     let sigma = ("sigma", receiver.sigma.unwrap_or(0.0));
-    truth.add("tumour", "dynamic_noise", "arbitrary", &[sigma]);
+    truth.add("tumour", "dynamic_noise", Unit::Arbitrary.symbol(), &[sigma]);
     let mut images = vec![
         SimulatedImage::new(
             stem,

@@ -101,41 +101,69 @@ impl FemoralCondyle {
 
     /// The tissue at a position in knee coordinates.
     pub(super) fn tissue(&self, [x, y, z]: [f64; 3]) -> Tissue {
-        let BoneSize { radius_mm, half_width_mm, .. } = self.size;
+        let BoneSize { radius_mm, half_width_mm, notch_half_width_mm } = self.size;
         if y.hypot(z.min(0.0)) > radius_mm + SKIN_MM {
             return Tissue::Air;
         }
-        let (radius, angle) = (y.hypot(z), y.atan2(-z));
+        let radius = y.hypot(z);
         let beside = x.abs() > half_width_mm + BONE_OVERHANG_MM;
         let shaft = z > 0.0 && y.abs() < SHAFT_HALF_WIDTH * radius_mm;
         if !beside && (shaft || radius < radius_mm) {
-            let hollow = self.in_notch(angle, x) && !shaft && radius > radius_mm - NOTCH_DEPTH_MM;
+            let hollow = !shaft
+                && radius > radius_mm - NOTCH_DEPTH_MM
+                && x.abs() < notch_half_width_mm
+                && self.in_notch(y.atan2(-z), x);
             return if hollow { Tissue::Muscle } else { Tissue::Marrow };
         }
         let height = radius - radius_mm;
         let reach = LARGEST_THICKNESS_MM + FLUID_MM + MENISCUS_MM;
-        if !(0.0..reach).contains(&height) || !self.is_covered(angle, x) {
+        if (0.0..reach).contains(&height) {
+            self.tissue_above_bone(height, y.atan2(-z), x)
+        } else {
+            Tissue::Muscle
+        }
+    }
+
+    /// The tissue `height_mm` above the cylinder.
+    fn tissue_above_bone(&self, height_mm: f64, angle_rad: f64, x_mm: f64) -> Tissue {
+        if !self.is_covered(angle_rad, x_mm) {
             return Tissue::Muscle;
         }
-        let thickness = self.thickness_mm(angle, x);
+        let above = height_mm - self.thickness_mm(angle_rad, x_mm);
         let [first, last] = MENISCUS_ANGLES_RAD;
-        if height < thickness {
-            Tissue::Cartilage { depth: height / thickness }
-        } else if height < thickness + FLUID_MM {
+        if above < 0.0 {
+            Tissue::Cartilage { depth: height_mm / (height_mm - above) }
+        } else if above < FLUID_MM {
             Tissue::Fluid
-        } else if height < thickness + FLUID_MM + MENISCUS_MM
-            && (first..last).contains(&angle.abs())
-        {
+        } else if above < FLUID_MM + MENISCUS_MM && (first..last).contains(&angle_rad.abs()) {
             Tissue::Meniscus
         } else {
             Tissue::Muscle
         }
     }
 
-    /// True numbers by the midpoint rule on 720 × 240 points.
+    /// The tissue that fills the whole ball of `reach_mm` around a position, where that is sure
+    /// without looking closer: deep in air, in marrow, or beside the bone.
+    pub(super) fn uniform_tissue(&self, [x, y, z]: [f64; 3], reach_mm: f64) -> Option<Tissue> {
+        let BoneSize { radius_mm, half_width_mm, .. } = self.size;
+        let to_skin = radius_mm + SKIN_MM - y.hypot(z.min(0.0));
+        let to_side = half_width_mm + BONE_OVERHANG_MM - x.abs();
+        if to_skin < -reach_mm {
+            return Some(Tissue::Air);
+        }
+        if to_skin > reach_mm && to_side < -reach_mm {
+            return Some(Tissue::Muscle);
+        }
+        let in_head = y.hypot(z) < radius_mm - NOTCH_DEPTH_MM - reach_mm;
+        let in_shaft = z > reach_mm && y.abs() < SHAFT_HALF_WIDTH * radius_mm - reach_mm;
+        (to_skin > reach_mm && to_side > reach_mm && (in_head || in_shaft))
+            .then_some(Tissue::Marrow)
+    }
+
+    /// True numbers by the midpoint rule on 360 × 120 points.
     pub(super) fn truth(&self) -> CartilageTruth {
-        const N_ANGLES: usize = 720;
-        const N_POSITIONS: usize = 240;
+        const N_ANGLES: usize = 360;
+        const N_POSITIONS: usize = 120;
         let radius = self.size.radius_mm;
         let angle_step = 2.0 * HALF_ARC_RAD / N_ANGLES as f64;
         let x_step = 2.0 * self.size.half_width_mm / N_POSITIONS as f64;
@@ -275,6 +303,24 @@ mod tests {
         assert!((depths[depths.len() / 2] - truth.depth_median).abs() < error);
         assert!((depths[depths.len() / 4] - truth.depth_p25).abs() < error);
         assert!((depths.iter().sum::<f64>() / count - truth.depth_mean).abs() < error);
+    }
+
+    #[test]
+    fn a_tissue_called_uniform_fills_the_whole_ball() {
+        let condyle = condyle();
+        let mut stream = StreamKey::new(9, "balls").stream(0, 0);
+        let mut n_uniform = 0;
+        for _ in 0..20_000 {
+            let centre = [70.0, 74.0, 74.0].map(|side| side * (stream.uniform() - 0.5));
+            let Some(tissue) = condyle.uniform_tissue(centre, 1.6) else { continue };
+            n_uniform += 1;
+            for _ in 0..20 {
+                let step = [0; 3].map(|_| 1.6 / 3.0_f64.sqrt() * (2.0 * stream.uniform() - 1.0));
+                let near = [0, 1, 2].map(|axis| centre[axis] + step[axis]);
+                assert_eq!(condyle.tissue(near), tissue);
+            }
+        }
+        assert!(n_uniform > 5000, "{n_uniform}");
     }
 
     #[test]

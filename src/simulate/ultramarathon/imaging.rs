@@ -125,19 +125,25 @@ struct Knee {
 }
 
 impl Knee {
-    /// Tissue at a scanner position of the anatomical image.
-    fn tissue(&self, position_mm: [f64; 3]) -> Tissue {
+    /// Position in knee coordinates of a scanner position of the anatomical image.
+    fn place(&self, position_mm: [f64; 3]) -> [f64; 3] {
         let [x, y, z] = self.pose.undo(position_mm);
-        self.condyle.tissue([if self.side == Side::Right { x } else { -x }, y, z])
+        [if self.side == Side::Right { x } else { -x }, y, z]
     }
 
-    /// Tissue at a scanner position of the multi-echo image.
-    fn moved_tissue(&self, position_mm: [f64; 3]) -> Tissue {
+    /// Position in knee coordinates of a scanner position of the multi-echo image.
+    fn moved_place(&self, position_mm: [f64; 3]) -> [f64; 3] {
         match &self.motion {
-            Some(motion) => self.tissue(motion.to_anatomy(position_mm)),
-            None => self.tissue(position_mm),
+            Some(motion) => self.place(motion.to_anatomy(position_mm)),
+            None => self.place(position_mm),
         }
     }
+}
+
+/// Half the diagonal of a voxel, and a fifth more because the movement may stretch it.
+fn voxel_reach_mm(grid: &Grid) -> f64 {
+    let [x, y, z] = grid.affine().spacing_mm();
+    1.2 * 0.5 * (x * x + y * y + z * z).sqrt()
 }
 
 /// All files of one visit.
@@ -151,6 +157,13 @@ pub(super) fn study(
     for side in Side::BOTH {
         let knee = knee(visit, side, change(side))?;
         add_truth(&mut truth, &knee);
+        for (parameter, snr) in [
+            ("multi_echo_noise", visit.settings.multi_echo_snr),
+            ("anatomical_noise", visit.settings.anatomical_snr),
+        ] {
+            let sigma = snr.map_or(0.0, |snr| REFERENCE_SIGNAL / snr);
+            truth.add(&side.region(), parameter, Unit::Arbitrary.symbol(), &[("sigma", sigma)]);
+        }
         images.extend(anatomical_images(visit, &knee)?);
         images.extend(multi_echo_images(visit, &knee)?);
         motions.extend(knee.motion.map(|motion| (side.region(), motion)));
@@ -308,12 +321,18 @@ fn points_within(
 fn anatomical_images(visit: &Visit<'_>, knee: &Knee) -> Result<Vec<SimulatedImage>> {
     let grid = knee.anatomical;
     let n_points = ANATOMICAL_SUBSAMPLES.iter().product::<usize>() as f64;
+    let reach_mm = voxel_reach_mm(&grid);
     let (signals, labels): (Vec<f64>, Vec<u32>) = (0..grid.n_voxels())
         .into_par_iter()
         .map(|voxel| {
+            let centre = knee.place(grid.position_mm(voxel));
+            if let Some(tissue) = knee.condyle.uniform_tissue(centre, reach_mm) {
+                return (anatomical_signal(tissue), label(tissue));
+            }
             let points = points_within(&grid, voxel, ANATOMICAL_SUBSAMPLES);
-            let sum: f64 = points.map(|point| anatomical_signal(knee.tissue(point))).sum();
-            (sum / n_points, label(knee.tissue(grid.position_mm(voxel))))
+            let tissues = points.map(|point| knee.condyle.tissue(knee.place(point)));
+            let sum: f64 = tissues.map(anatomical_signal).sum();
+            (sum / n_points, label(knee.condyle.tissue(centre)))
         })
         .unzip();
     let stem = format!("{}dess_T2w", knee.stem);
@@ -342,20 +361,28 @@ fn anatomical_images(visit: &Visit<'_>, knee: &Knee) -> Result<Vec<SimulatedImag
     ])
 }
 
+/// One signal per echo of one tissue.
+fn echoes(tissue: Tissue, profile: DepthProfile) -> [f64; N_ECHOES] {
+    let (amplitude, t2_s) = multi_echo_signal(tissue, profile);
+    ECHO_TIMES_S.map(|echo_time| exponential_decay(amplitude, 1.0 / t2_s, echo_time))
+}
+
 /// What a multi-echo voxel shows: one signal per echo, and the fraction that is cartilage.
 fn multi_echo_voxel(knee: &Knee, voxel: usize, subsamples: [usize; 3]) -> ([f64; N_ECHOES], f64) {
+    let grid = &knee.multi_echo;
+    let centre = knee.moved_place(grid.position_mm(voxel));
+    if let Some(tissue) = knee.condyle.uniform_tissue(centre, voxel_reach_mm(grid)) {
+        return (echoes(tissue, knee.profile), 0.0);
+    }
     let weight = 1.0 / subsamples.iter().product::<usize>() as f64;
     let (mut signals, mut cartilage) = ([0.0; N_ECHOES], 0.0);
-    for point in points_within(&knee.multi_echo, voxel, subsamples) {
-        let tissue = knee.moved_tissue(point);
+    for point in points_within(grid, voxel, subsamples) {
+        let tissue = knee.condyle.tissue(knee.moved_place(point));
         if matches!(tissue, Tissue::Cartilage { .. }) {
             cartilage += weight;
         }
-        let (amplitude, t2_s) = multi_echo_signal(tissue, knee.profile);
-        if amplitude > 0.0 {
-            for (signal, echo_time) in signals.iter_mut().zip(ECHO_TIMES_S) {
-                *signal += weight * exponential_decay(amplitude, 1.0 / t2_s, echo_time);
-            }
+        for (signal, echo) in signals.iter_mut().zip(echoes(tissue, knee.profile)) {
+            *signal += weight * echo;
         }
     }
     (signals, cartilage)
@@ -396,8 +423,10 @@ fn multi_echo_images(visit: &Visit<'_>, knee: &Knee) -> Result<Vec<SimulatedImag
 /// True T2 at voxel centres, the cartilage fraction, and the movement where there is one.
 fn multi_echo_truth(knee: &Knee, fractions: &[f64]) -> Result<Vec<SimulatedImage>> {
     let grid = knee.multi_echo;
+    let tissue_at_centre =
+        |voxel: usize| knee.condyle.tissue(knee.moved_place(grid.position_mm(voxel)));
     let at_centre: Vec<(usize, f64)> = (0..grid.n_voxels())
-        .filter_map(|voxel| match knee.moved_tissue(grid.position_mm(voxel)) {
+        .filter_map(|voxel| match tissue_at_centre(voxel) {
             Tissue::Cartilage { depth } => Some((voxel, knee.profile.t2_s(depth))),
             _ => None,
         })
