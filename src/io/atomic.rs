@@ -27,7 +27,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
         .tempfile_in(folder)
         .map_err(|error| Error::from_io(ErrorKind::Create, path, &error))?;
     let written = |error: std::io::Error| Error::from_io(ErrorKind::Write, path, &error);
-    temporary.write_all(bytes).map_err(written)?;
+    temporary.as_file_mut().write_all(bytes).map_err(written)?;
     make_readable(temporary.as_file()).map_err(written)?;
     temporary.as_file().sync_all().map_err(written)?;
     temporary

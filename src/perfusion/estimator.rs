@@ -340,6 +340,11 @@ fn blood_area(blood: &BloodReference, window: IntegrationWindow) -> Result<f64> 
     }
 }
 
+/// What a concentration area over `window` is called, its unit and its display window.
+pub fn concentration_area(window: IntegrationWindow) -> Parameter {
+    parameter(window, &IaucVariant::Concentration)
+}
+
 fn parameter(window: IntegrationWindow, variant: &IaucVariant) -> Parameter {
     let (unit, full_scale) = match variant {
         IaucVariant::Concentration => (Unit::MillimolarSecond, window.duration_s()),

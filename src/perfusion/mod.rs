@@ -21,7 +21,9 @@ pub use concentration::{
     BaselineSignal, DEFAULT_RELAXIVITY_PER_S_PER_MM, SpoiledGradientEcho, T10_RANGE_S,
     relative_enhancement,
 };
-pub use estimator::{BloodReference, IaucEstimator, IaucSettings, IaucVariant, T10Source};
+pub use estimator::{
+    BloodReference, IaucEstimator, IaucSettings, IaucVariant, T10Source, concentration_area,
+};
 pub use iauc::{IntegrationWindow, area_under_curve, integration_weights};
 pub use mean_curve::voi_mean_curve;
 pub use systematic::{SystematicShifts, systematic_shifts};

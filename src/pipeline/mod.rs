@@ -1,3 +1,17 @@
 //! From a specification to results: spec (as written) → plan (as checked) → run.
 
+pub mod load;
+pub mod locate;
+pub mod maps;
+pub mod measure;
+mod observer;
+pub mod plan;
+pub mod provenance;
+pub mod record;
+pub mod rows;
+pub mod session;
+pub mod simulated;
 pub mod spec;
+pub mod voxels;
+
+pub use observer::{Event, Observer, Silent};

@@ -113,7 +113,7 @@ impl Sidecar {
 }
 
 /// `image` with everything behind the first `.nii` replaced by `extension`.
-pub(in crate::io) fn with_extension(image: &Path, extension: &str) -> PathBuf {
+pub fn with_extension(image: &Path, extension: &str) -> PathBuf {
     let name = image.file_name().map(|name| name.to_string_lossy().into_owned());
     let name = name.unwrap_or_default();
     let stem = name

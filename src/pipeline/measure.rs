@@ -1,0 +1,125 @@
+//! Everything that can be measured per voxel: the signal models and the area under the curve.
+
+use crate::acquisition::{Protocol, ProtocolKind};
+use crate::error::{Error, Result};
+use crate::fit::{FitSettings, estimator};
+use crate::model::{Estimator, MODELS, Parameter, find};
+use crate::perfusion::{
+    IaucEstimator, IaucSettings, IaucVariant, IntegrationWindow, T10Source, concentration_area,
+};
+
+/// Name of the area under the concentration curve; the only measure that is no signal model.
+pub const IAUC: &str = "iauc60";
+
+/// One line of what `biomarker models` lists.
+#[derive(Debug, Clone)]
+pub struct Measure {
+    /// Name on the command line and in pipelines.
+    pub name: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+    /// The equation in plain text.
+    pub equation: &'static str,
+    /// Citation with DOI.
+    pub reference: &'static str,
+    /// The protocol it needs.
+    pub protocol: ProtocolKind,
+    /// What it estimates; the first is the headline.
+    pub parameters: Vec<Parameter>,
+}
+
+/// Settings of the area under the curve.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DynamicSettings {
+    /// Relaxivity, 1/(s·mM).
+    pub relaxivity_per_s_per_mm: f64,
+    /// Native relaxation time.
+    pub t10: T10Source,
+    /// Arrival of the bolus, s.
+    pub arrival_s: f64,
+    /// How long to integrate.
+    pub window: IntegrationWindow,
+}
+
+/// All measures, the signal models first.
+pub fn all() -> Vec<Measure> {
+    let models = MODELS.iter().map(|entry| Measure {
+        name: entry.name,
+        summary: entry.summary,
+        equation: entry.equation,
+        reference: entry.reference,
+        protocol: entry.protocol,
+        parameters: entry.parameters.to_vec(),
+    });
+    models.chain([iauc()]).collect()
+}
+
+fn iauc() -> Measure {
+    Measure {
+        name: IAUC,
+        summary: "Initial area under the contrast concentration curve from the arrival of the bolus.",
+        equation: "IAUC = ∫ C(t) dt from arrival to arrival + 60 s, C from the spoiled gradient echo \
+                   signal with R1 = R10 + r1·C",
+        reference: "Evelhoch, J Magn Reson Imaging 1999, \
+                    doi:10.1002/(SICI)1522-2586(199909)10:3<254::AID-JMRI5>3.0.CO;2-9",
+        protocol: ProtocolKind::Dynamic,
+        parameters: vec![concentration_area(IntegrationWindow::Seconds60)],
+    }
+}
+
+/// Names of all measures.
+pub fn names() -> Vec<&'static str> {
+    all().iter().map(|measure| measure.name).collect()
+}
+
+/// The measure called `name`.
+///
+/// # Errors
+///
+/// `Value` with the names there are.
+pub fn named(name: &str) -> Result<Measure> {
+    all().into_iter().find(|measure| measure.name == name).ok_or_else(|| {
+        Error::value(format!("`{name}` is not a model"))
+            .hint(format!("one of {}", names().join(", ")))
+    })
+}
+
+/// Headline parameter of the measure called `name`.
+pub fn headline(name: &str) -> Option<Parameter> {
+    named(name).ok().and_then(|measure| measure.parameters.first().copied())
+}
+
+/// The estimator of a signal model.
+///
+/// # Errors
+///
+/// As the model and the settings demand.
+pub fn model_estimator(
+    name: &str,
+    protocol: &Protocol,
+    settings: &FitSettings,
+) -> Result<Box<dyn Estimator>> {
+    estimator(find(name)?, protocol, settings)
+}
+
+/// The estimator of the area under the curve.
+///
+/// # Errors
+///
+/// `Mismatch` when the protocol is not dynamic; else as the settings demand.
+pub fn dynamic_estimator(
+    protocol: &Protocol,
+    settings: &DynamicSettings,
+) -> Result<IaucEstimator> {
+    let Protocol::Dynamic(dynamic) = protocol else {
+        return Err(Error::mismatch(format!("`{IAUC}` needs a dynamic series")));
+    };
+    IaucEstimator::new(&IaucSettings {
+        protocol: dynamic.clone(),
+        relaxivity_per_s_per_mm: settings.relaxivity_per_s_per_mm,
+        t10: settings.t10,
+        arrival_s: settings.arrival_s,
+        window: settings.window,
+        variant: IaucVariant::Concentration,
+    })
+}

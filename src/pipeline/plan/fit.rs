@@ -1,0 +1,191 @@
+//! What is fitted in every session.
+
+use serde::Serialize;
+
+use super::source::{QueryPlan, RegionPlan, query, query_of, region};
+use super::voxels::{self, GatePlan, HabitatPlan, NoisePlan, UncertaintyPlan};
+use crate::error::Error;
+use crate::pipeline::measure;
+use crate::pipeline::spec::Section;
+
+/// One model on one series.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FitPlan {
+    /// Name of this fit: in file names, tables and on pages.
+    pub name: String,
+    /// Name of the model, as `biomarker models` lists it.
+    pub model: String,
+    /// The series in a BIDS dataset; none where every input is named by its path.
+    pub series: Option<QueryPlan>,
+    /// The region of interest; the whole image where it is not given.
+    pub region: Option<RegionPlan>,
+    /// `nlls`, `wlls`, `lls` or `two_point`.
+    pub estimator: String,
+    /// Smallest b-value that is used, s/mm².
+    pub b_min_s_per_mm2: f64,
+    /// What was played out, where no sidecar says it.
+    pub acquisition: AcquisitionPlan,
+    /// Settings of dynamic series.
+    pub dynamic: Option<DynamicPlan>,
+    /// How σ is obtained.
+    pub noise: NoisePlan,
+    /// Pseudo-experiments.
+    pub uncertainty: UncertaintyPlan,
+    /// Which voxels are kept.
+    pub gate: GatePlan,
+    /// Groups of voxels, where they are asked for.
+    pub habitat: Option<HabitatPlan>,
+}
+
+/// Acquisition values given in the pipeline; each one overrides the sidecar.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct AcquisitionPlan {
+    /// Echo time of every volume, ms.
+    pub echo_times_ms: Option<Vec<f64>>,
+    /// b-value of every volume, s/mm².
+    pub b_values_s_per_mm2: Option<Vec<f64>>,
+    /// Flip angle of every volume, or of all, degrees.
+    pub flip_angles_deg: Option<Vec<f64>>,
+    /// Time of every frame, s.
+    pub frame_times_s: Option<Vec<f64>>,
+    /// Repetition time, ms.
+    pub repetition_time_ms: Option<f64>,
+}
+
+/// When the bolus comes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Arrival {
+    /// Found on the mean curve of the region.
+    Region,
+    /// Given, s on the clock of the frame times.
+    GivenS(f64),
+}
+
+/// Where T10 comes from.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum T10 {
+    /// One value for all voxels, ms.
+    ValueMs(f64),
+    /// A map in s in the dataset.
+    Map(QueryPlan),
+}
+
+/// Settings of dynamic series.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DynamicPlan {
+    /// Longitudinal relaxation time before contrast.
+    pub t10: T10,
+    /// Relaxivity of the agent, 1/(s·mM).
+    pub relaxivity_per_s_per_mm: f64,
+    /// When the bolus comes.
+    pub arrival: Arrival,
+    /// Length of the integration window, s.
+    pub window_s: f64,
+}
+
+const ESTIMATORS: [(&str, &str); 4] =
+    [("nlls", "nlls"), ("wlls", "wlls"), ("lls", "lls"), ("two_point", "two_point")];
+
+/// Reads all `[[fit]]`.
+pub(super) fn fits(root: &Section<'_>) -> Vec<FitPlan> {
+    // Read once here so that the tables of defaults count as known keys of the pipeline.
+    for key in ["noise", "uncertainty", "gate"] {
+        let _ = root.section(key);
+    }
+    let fits: Vec<FitPlan> =
+        root.sections("fit").into_iter().filter_map(|section| fit(section, root)).collect();
+    for (index, fit) in fits.iter().enumerate() {
+        if fits[..index].iter().any(|earlier| earlier.name == fit.name) {
+            let error = Error::value(format!("`{}` names two fits", fit.name))
+                .hint("give each `[[fit]]` a name of its own");
+            root.refuse(&format!("fit[{index}].name"), error);
+        }
+    }
+    fits
+}
+
+fn fit(section: Section<'_>, root: &Section<'_>) -> Option<FitPlan> {
+    let model = model(&section);
+    let headline = model.as_deref().and_then(measure::headline);
+    let unit = headline.map_or(crate::unit::Unit::One, |parameter| parameter.unit);
+    let is_dynamic = model.as_deref() == Some(measure::IAUC);
+    let plan = FitPlan {
+        name: section.text("name").or_else(|| model.clone()).unwrap_or_default(),
+        series: query(&section, "series"),
+        region: region(&section),
+        estimator: section.choice("estimator", &ESTIMATORS, "nlls").to_owned(),
+        b_min_s_per_mm2: section.number_within("b_min_s_per_mm2", 0.0, [0.0, 5000.0]),
+        acquisition: acquisition(&section),
+        dynamic: is_dynamic.then(|| dynamic(&section)),
+        noise: voxels::noise(&section, root),
+        uncertainty: voxels::uncertainty(&section, root),
+        gate: voxels::gate(&section, root, unit),
+        habitat: voxels::habitat(&section, if is_dynamic { "highest" } else { "lowest" }),
+        model: model.unwrap_or_default(),
+    };
+    section.finish();
+    (!plan.model.is_empty()).then_some(plan)
+}
+
+fn model(section: &Section<'_>) -> Option<String> {
+    let names = measure::names();
+    let choices: Vec<(&str, Option<&str>)> =
+        names.iter().map(|name| (*name, Some(*name))).collect();
+    let model = section.choice("model", &choices, None);
+    if model.is_none() && section.text("model").is_none() {
+        let error = Error::value("is missing").hint(format!("one of {}", names.join(", ")));
+        section.refuse("model", error);
+    }
+    model.map(str::to_owned)
+}
+
+fn acquisition(section: &Section<'_>) -> AcquisitionPlan {
+    let table = section.section("acquisition");
+    let plan = AcquisitionPlan {
+        echo_times_ms: listed(&table, "echo_times_ms", [1.0, 500.0]),
+        b_values_s_per_mm2: listed(&table, "b_values_s_per_mm2", [0.0, 5000.0]),
+        flip_angles_deg: listed(&table, "flip_angles_deg", [0.1, 180.0]),
+        frame_times_s: listed(&table, "frame_times_s", [-1e5, 1e5]),
+        repetition_time_ms: table
+            .number("repetition_time_ms")
+            .map(|_| table.number_within("repetition_time_ms", 1.0, [1.0, 20_000.0])),
+    };
+    table.finish();
+    plan
+}
+
+/// A list whose values must be plausible in the unit of their key.
+fn listed(table: &Section<'_>, key: &'static str, [low, high]: [f64; 2]) -> Option<Vec<f64>> {
+    let values = table.numbers(key)?;
+    if let Some(index) = values.iter().position(|value| !(low <= *value && *value <= high)) {
+        let value = values[index];
+        let error = Error::value(format!("{value} is not between {low} and {high}"));
+        let seconds = key.ends_with("_ms") && value < low;
+        let error = if seconds { error.hint("looks like seconds; write ms") } else { error };
+        table.refuse(&format!("{key}[{index}]"), error);
+        return None;
+    }
+    Some(values)
+}
+
+fn dynamic(section: &Section<'_>) -> DynamicPlan {
+    let table = section.section("dynamic");
+    let map = table.section("t10_map");
+    let map = map.is_present().then(|| query_of(&map)).flatten();
+    let value_ms = table.number("t10_ms");
+    if value_ms.is_some() == map.is_some() {
+        let error = Error::value("exactly one of `t10_ms` and `t10_map` is needed")
+            .hint("concentration cannot be had without T1 before contrast");
+        table.refuse("t10_ms", error);
+    }
+    let value_ms = value_ms.map(|_| table.number_within("t10_ms", 1200.0, [5.0, 10_000.0]));
+    let t10 = map.map_or(T10::ValueMs(value_ms.unwrap_or(1200.0)), T10::Map);
+    let arrival = table.number("arrival_s").map_or(Arrival::Region, Arrival::GivenS);
+    let relaxivity_per_s_per_mm =
+        table.number_within("relaxivity_per_s_per_mm", 4.5, [0.1, 100.0]);
+    let window_s = table.number_within("window_s", 60.0, [5.0, 600.0]);
+    table.finish();
+    DynamicPlan { t10, relaxivity_per_s_per_mm, arrival, window_s }
+}

@@ -1,0 +1,135 @@
+//! A pipeline as checked: every default resolved, every rule held.
+//!
+//! Only [`Plan::read`] makes a [`Plan`]. It is written back beside the results as `plan.toml`, so a
+//! table can always be traced to the settings that made it.
+
+mod cohort;
+mod fit;
+mod source;
+mod thickness;
+mod voxels;
+
+use std::path::{Path, PathBuf};
+
+pub use cohort::{CohortPlan, KneePlan, TumourPlan};
+pub use fit::{AcquisitionPlan, Arrival, DynamicPlan, FitPlan, T10};
+pub use source::{InputPlan, QueryPlan, RegionPlan};
+use serde::Serialize;
+pub use thickness::ThicknessPlan;
+pub use voxels::{GatePlan, HabitatPlan, NoisePlan, UncertaintyPlan};
+
+use super::spec::{Problems, Section, Spec};
+use crate::error::{Error, Result};
+
+/// Which run it is: name, where from, where to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StudyPlan {
+    /// Name of the pipeline; names the output folder and stands on every page.
+    pub name: String,
+    /// Root of the BIDS dataset; none where every input is named by its path.
+    #[serde(skip)]
+    pub dataset: Option<PathBuf>,
+    /// Folder of the results.
+    #[serde(skip)]
+    pub output: PathBuf,
+    /// Seed of all random numbers.
+    pub seed: u64,
+    /// Knees that are looked for in every session; `{knee}` in a query stands for each of them.
+    pub knees: Vec<String>,
+    /// Whether the data come from a simulator; pages and tables then say so.
+    pub simulated: bool,
+}
+
+/// A checked pipeline.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Plan {
+    /// Which run it is.
+    pub study: StudyPlan,
+    /// Inputs named by their paths; empty where they are discovered in a dataset.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub input: Vec<InputPlan>,
+    /// What is fitted in every session.
+    pub fit: Vec<FitPlan>,
+    /// Cartilage thickness, where it is measured.
+    pub thickness: Option<ThicknessPlan>,
+    /// Statistics over all subjects, where there are any.
+    pub cohort: Option<CohortPlan>,
+}
+
+impl Plan {
+    /// Reads and checks the pipeline at `path` after `overrides` (`key.path=value`).
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong, each with file, line, column, value, rule and hint.
+    pub fn read(path: &Path, overrides: &[String]) -> Result<Self, Vec<Error>> {
+        Self::check(&Spec::read(path, overrides)?)
+    }
+
+    /// Checks a specification.
+    ///
+    /// # Errors
+    ///
+    /// As [`Plan::read`].
+    pub fn check(spec: &Spec) -> Result<Self, Vec<Error>> {
+        let problems = Problems::default();
+        let plan = from_sections(spec, &problems);
+        match plan {
+            Some(plan) if problems.is_empty() => Ok(plan),
+            _ => Err(spec.place(problems)),
+        }
+    }
+
+    /// The plan as TOML, without paths of the machine it ran on.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` when it cannot be written as TOML.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string(self)
+            .map_err(|error| Error::internal(format!("plan cannot be written: {error}")))
+    }
+}
+
+fn from_sections(spec: &Spec, problems: &Problems) -> Option<Plan> {
+    let root = spec.section(problems);
+    let study = study(spec.path(), &root.section("study"));
+    let input = source::inputs(spec.path(), &root);
+    let fit = fit::fits(&root);
+    let thickness = thickness::thickness(&root);
+    let cohort = cohort::cohort(&root);
+    if fit.is_empty() && thickness.is_none() {
+        root.refuse("fit", Error::value("nothing to do: neither `[[fit]]` nor `[thickness]`"));
+    }
+    let (study, fit) = (study?, fit);
+    if study.dataset.is_none() && input.is_empty() {
+        let error = Error::value("no data: neither `dataset` nor `[[input]]`");
+        problems.push(error.at_field("study"));
+    }
+    source::check_knees(&study, &fit, thickness.as_ref(), problems);
+    root.finish();
+    Some(Plan { study, input, fit, thickness, cohort })
+}
+
+fn study(path: &Path, section: &Section<'_>) -> Option<StudyPlan> {
+    let file_stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let name = section.text("name").or(file_stem).filter(|name| is_file_name(name));
+    if name.is_none() {
+        let error = Error::value("must be letters, digits, `-` and `_` only: it names a folder");
+        section.refuse("name", error);
+    }
+    let base = path.parent().unwrap_or_else(|| Path::new("."));
+    let dataset = section.text("dataset").map(|dataset| base.join(dataset));
+    let output = section.text("output").map(|output| base.join(output));
+    let seed = section.count("seed").unwrap_or(1);
+    let knees = section.texts("knees").unwrap_or_default();
+    let simulated = section.flag("simulated").unwrap_or(false);
+    let name = name?;
+    let output = output.unwrap_or_else(|| Path::new("reports").join(&name));
+    Some(StudyPlan { name, dataset, output, seed, knees, simulated })
+}
+
+fn is_file_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+}

@@ -1,0 +1,130 @@
+//! What happens to voxels after they are fitted: noise, pseudo-experiments, gate, habitats.
+
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::pipeline::spec::Section;
+use crate::unit::Unit;
+
+/// How σ is obtained.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NoisePlan {
+    /// `auto`, `repeat`, `residual`, `background`, `dce_baseline` or `given`.
+    pub method: String,
+    /// σ in signal units, for `given`.
+    pub sigma: Option<f64>,
+}
+
+/// Pseudo-experiments per voxel.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct UncertaintyPlan {
+    /// Number of pseudo-experiments; 0 switches them off.
+    pub pseudo_experiments: u32,
+    /// `signal` smears the images, `map` the estimates.
+    pub smear: String,
+}
+
+/// Which voxels are kept.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GatePlan {
+    /// Largest relative uncertainty of a kept voxel.
+    pub maximum_uncertainty: f64,
+    /// Smallest R² of a kept voxel, where it is asked for.
+    pub minimum_r_squared: Option<f64>,
+    /// Kept estimates lie in this range, in the unit of the stored map.
+    pub range: Option<[f64; 2]>,
+}
+
+/// Groups of voxels within the region.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct HabitatPlan {
+    /// `k_means` or `gaussian_mixture`.
+    pub method: String,
+    /// Number of habitats; 0 lets the Bayesian information criterion choose 1 to 3.
+    pub clusters: usize,
+    /// `lowest` or `highest` mean is the habitat that is reported.
+    pub report: String,
+}
+
+const NOISE_METHODS: [(&str, &str); 6] = [
+    ("auto", "auto"),
+    ("repeat", "repeat"),
+    ("residual", "residual"),
+    ("background", "background"),
+    ("dce_baseline", "dce_baseline"),
+    ("given", "given"),
+];
+
+/// Reads `[noise]` with the pipeline's own as defaults.
+pub(super) fn noise(fit: &Section<'_>, root: &Section<'_>) -> NoisePlan {
+    let section = fit.section_with_defaults("noise", root);
+    let method = section.choice("method", &NOISE_METHODS, "auto").to_owned();
+    let sigma = section.number("sigma");
+    if let Some(sigma) = sigma.filter(|sigma| *sigma <= 0.0) {
+        section.refuse("sigma", Error::value(format!("{sigma} is not positive")));
+    }
+    if (method == "given") != sigma.is_some() {
+        let error = Error::value("`method = \"given\"` and `sigma` belong together");
+        section.refuse("sigma", error);
+    }
+    section.finish();
+    NoisePlan { method, sigma }
+}
+
+/// Reads `[uncertainty]` with the pipeline's own as defaults.
+pub(super) fn uncertainty(fit: &Section<'_>, root: &Section<'_>) -> UncertaintyPlan {
+    let section = fit.section_with_defaults("uncertainty", root);
+    let pseudo_experiments = section.count("pseudo_experiments").unwrap_or(1000);
+    if pseudo_experiments > 1_000_000 || (1..20).contains(&pseudo_experiments) {
+        let error = Error::value(format!("{pseudo_experiments} is neither 0 nor 20 to 1000000"));
+        section.refuse("pseudo_experiments", error);
+    }
+    let smear = section.choice("smear", &[("signal", "signal"), ("map", "map")], "signal");
+    section.finish();
+    UncertaintyPlan {
+        pseudo_experiments: pseudo_experiments.min(1_000_000) as u32,
+        smear: smear.to_owned(),
+    }
+}
+
+/// Reads `[gate]` with the pipeline's own as defaults; `unit` decides the key of the range.
+pub(super) fn gate(fit: &Section<'_>, root: &Section<'_>, unit: Unit) -> GatePlan {
+    let section = fit.section_with_defaults("gate", root);
+    let maximum_uncertainty = section.number_within("maximum_uncertainty", 0.10, [1e-6, 1e6]);
+    let minimum_r_squared = section
+        .number("minimum_r_squared")
+        .map(|_| section.number_within("minimum_r_squared", 0.0, [0.0, 1.0]));
+    let (key, factor) = match unit {
+        Unit::Second => ("range_ms", 1e-3),
+        Unit::SquareMillimetrePerSecond => ("range_mm2_per_s", 1.0),
+        _ => ("range_mmol_s_per_l", 1.0),
+    };
+    let range = section.numbers(key).and_then(|range| match range[..] {
+        [low, high] if low < high => Some([low * factor, high * factor]),
+        _ => {
+            let error = Error::value(format!("{range:?} must be two rising numbers"));
+            section.refuse(key, error);
+            None
+        }
+    });
+    section.finish();
+    GatePlan { maximum_uncertainty, minimum_r_squared, range }
+}
+
+/// Reads `[habitat]`; none where the table is not written for this fit or the pipeline.
+pub(super) fn habitat(fit: &Section<'_>, default_report: &'static str) -> Option<HabitatPlan> {
+    let section = fit.section("habitat");
+    if !section.is_present() {
+        return None;
+    }
+    let methods = [("k_means", "k_means"), ("gaussian_mixture", "gaussian_mixture")];
+    let method = section.choice("method", &methods, "k_means").to_owned();
+    let reports = [("lowest", "lowest"), ("highest", "highest")];
+    let report = section.choice("report", &reports, default_report).to_owned();
+    let clusters = section.count("clusters").unwrap_or(2);
+    if clusters > 9 {
+        section.refuse("clusters", Error::value(format!("{clusters} is not 0 (auto) to 9")));
+    }
+    section.finish();
+    Some(HabitatPlan { method, clusters: clusters.min(9) as usize, report })
+}

@@ -1,0 +1,471 @@
+//! The tables of one session, row by row from its results.
+
+use super::plan::{CohortPlan, Plan};
+use super::session::{FitResult, SessionResult, ThicknessResult, with_knee};
+use super::voxels::Selection;
+use crate::error::Result;
+use crate::habitat::intrinsic_standard_deviation;
+use crate::model::Parameter;
+use crate::quality::Verdict;
+use crate::statistics::first_order::FirstOrder;
+use crate::statistics::histogram::Histogram;
+use crate::table::schemas::{
+    EXCLUSIONS, HABITATS, HISTOGRAMS, KNEES, QC, REGIONS, THICKNESS, TUMOURS,
+};
+use crate::table::{Row, Table};
+
+/// Bins of the histogram of a region.
+const BINS_MAX: usize = 100;
+
+/// All tables of one session but `voxels` and `runs`.
+///
+/// # Errors
+///
+/// `Internal` when a row does not fit its schema.
+pub fn of_session(plan: &Plan, session: &SessionResult<'_>) -> Result<Vec<Table>> {
+    let mut rows = Rows { session, tables: Vec::new() };
+    rows.regions()?;
+    rows.histograms()?;
+    rows.habitats()?;
+    rows.exclusions()?;
+    rows.qc()?;
+    if matches!(plan.cohort, Some(CohortPlan::Tumours(_))) {
+        rows.tumours(plan)?;
+    }
+    if !session.thickness.is_empty() {
+        rows.thickness()?;
+    }
+    if let Some(CohortPlan::Knees(knees)) = &plan.cohort {
+        rows.knees(knees.treated_knee_column.as_deref())?;
+    }
+    Ok(rows.tables)
+}
+
+/// Reasons and numbers of dropped voxels, in the order of the rules; only reasons that occurred.
+pub fn exclusions(fit: &FitResult<'_>) -> Vec<(String, usize)> {
+    let mut reasons: Vec<(String, usize)> = Vec::new();
+    let tallies = &fit.voxels.gate.tallies;
+    for (place, verdict) in fit.voxels.gate.verdicts.iter().enumerate() {
+        let Verdict::Rejected(rule) = *verdict else { continue };
+        let status = fit.voxels.fits.status[place];
+        let reason = match rule {
+            0 => status.name(),
+            rule => tallies[rule].criterion.name(),
+        };
+        match reasons.iter_mut().find(|(name, _)| name == reason) {
+            Some((_, count)) => *count += 1,
+            None => reasons.push((reason.to_owned(), 1)),
+        }
+    }
+    reasons.sort_by(|a, b| a.0.cmp(&b.0));
+    reasons
+}
+
+struct Rows<'a> {
+    session: &'a SessionResult<'a>,
+    tables: Vec<Table>,
+}
+
+impl<'a> Rows<'a> {
+    fn ids<'t>(&self, table: &'t mut Table) -> Row<'t> {
+        let item = self.session.item;
+        table
+            .row()
+            .text("participant_id", &item.participant_id)
+            .optional_text("session_id", item.session_id.as_deref())
+    }
+
+    fn place<'t>(&self, table: &'t mut Table, fit: &FitResult<'_>, of: &Parameter) -> Row<'t> {
+        self.ids(table)
+            .text("region", &fit.region)
+            .text("parameter", of.short_name)
+            .text("units", of.unit.symbol())
+    }
+
+    fn parameters(fit: &'a FitResult<'_>) -> impl Iterator<Item = (usize, &'a Parameter)> {
+        fit.voxels.parameters.iter().enumerate()
+    }
+
+    fn regions(&mut self) -> Result<()> {
+        let mut table = Table::new(&REGIONS);
+        for fit in &self.session.fits {
+            for (index, parameter) in Self::parameters(fit) {
+                for selection in Selection::ALL {
+                    let places = fit.voxels.places(selection);
+                    let row = self
+                        .place(&mut table, fit, parameter)
+                        .text("selection", selection.name())
+                        .integer("n", places.len())
+                        .real("sigma", fit.voxels.noise.level.sigma())
+                        .real("volume_ml", volume_ml(fit, places.len()));
+                    let row = uncertainty(row, fit, index, &places);
+                    let values = fit.voxels.values(index, &places);
+                    match FirstOrder::of(&values) {
+                        Some(features) => first_order(row, &features).finish()?,
+                        None => row.text("exclusion_reason", no_voxels(selection)).finish()?,
+                    }
+                }
+            }
+        }
+        self.tables.push(table);
+        Ok(())
+    }
+
+    fn histograms(&mut self) -> Result<()> {
+        let mut table = Table::new(&HISTOGRAMS);
+        for fit in &self.session.fits {
+            let parameter = fit.headline();
+            for (selection, histogram) in histograms(fit)? {
+                for (bin, &count) in histogram.counts.iter().enumerate() {
+                    self.place(&mut table, fit, parameter)
+                        .text("selection", selection.name())
+                        .integer("bin", bin)
+                        .real("lower", histogram.edges[bin])
+                        .real("upper", histogram.edges[bin + 1])
+                        .integer("count", count)
+                        .finish()?;
+                }
+            }
+        }
+        self.tables.push(table);
+        Ok(())
+    }
+
+    fn habitats(&mut self) -> Result<()> {
+        let mut table = Table::new(&HABITATS);
+        for fit in &self.session.fits {
+            let Some(habitats) = &fit.voxels.habitats else { continue };
+            let method = fit.plan.habitat.as_ref().map_or("k_means", |plan| &plan.method);
+            let places = fit.voxels.places(Selection::Gated);
+            let deviations = fit.voxels.standard_deviations(0);
+            let reported = habitats.reported_label();
+            let bic = habitats.criteria.iter().find(|c| c.k == habitats.k()).map(|c| c.bic);
+            for habitat in &habitats.habitats {
+                let own: Vec<f64> = places
+                    .iter()
+                    .zip(&habitats.labels)
+                    .filter(|(_, label)| **label == habitat.label)
+                    .map(|(&place, _)| deviations[place])
+                    .collect();
+                let sd = habitat.standard_deviations[0];
+                self.place(&mut table, fit, fit.headline())
+                    .text("algorithm", method)
+                    .integer("k", habitats.k())
+                    .integer("habitat", habitat.label)
+                    .boolean("reported", reported.is_none_or(|label| label == habitat.label))
+                    .integer("n", habitat.n)
+                    .real("fraction", habitat.fraction)
+                    .real("volume_ml", volume_ml(fit, habitat.n))
+                    .real("centroid", habitat.centroid[0])
+                    .real("mean", habitat.means[0])
+                    .optional_real("sd", sd)
+                    .optional_real(
+                        "intrinsic_sd",
+                        sd.and_then(|sd| intrinsic_standard_deviation(sd, &own)),
+                    )
+                    .optional_real("bic", bic)
+                    .optional_real("silhouette", habitats.silhouette)
+                    .finish()?;
+            }
+        }
+        self.tables.push(table);
+        Ok(())
+    }
+
+    fn exclusions(&mut self) -> Result<()> {
+        let mut table = Table::new(&EXCLUSIONS);
+        for fit in &self.session.fits {
+            let n_region = fit.voxels.gate.n_voxels();
+            for (reason, count) in exclusions(fit) {
+                self.ids(&mut table)
+                    .text("region", &fit.region)
+                    .text("parameter", fit.headline().short_name)
+                    .text("reason", reason)
+                    .integer("n_voxels", count)
+                    .integer("n_region", n_region)
+                    .real("fraction", count as f64 / n_region as f64)
+                    .finish()?;
+            }
+        }
+        self.tables.push(table);
+        Ok(())
+    }
+
+    fn qc(&mut self) -> Result<()> {
+        let mut table = Table::new(&QC);
+        for fit in &self.session.fits {
+            let name = |check: &str| format!("{} {check}", fit.plan.name);
+            let kept = fit.voxels.gate.kept_fraction();
+            let enough = !fit.voxels.gate.is_insufficient();
+            self.ids(&mut table)
+                .text("check", name(&fit.region))
+                .text("metric", "kept fraction of the region")
+                .text("units", "1")
+                .real("value", kept)
+                .real("threshold", crate::quality::gate::MINIMUM_KEPT_FRACTION)
+                .text("status", if enough { "passed" } else { "failed" })
+                .optional_text("message", (!enough).then_some("too few voxels are left"))
+                .finish()?;
+            if let Some(agreement) = fit.voxels.noise.agreement {
+                let agrees = agreement <= 0.10;
+                self.ids(&mut table)
+                    .text("check", name("noise level"))
+                    .text("metric", "largest over smallest sigma, minus 1")
+                    .text("units", "1")
+                    .real("value", agreement)
+                    .real("threshold", 0.10)
+                    .text("status", if agrees { "passed" } else { "warned" })
+                    .optional_text("message", (!agrees).then_some("estimates of sigma disagree"))
+                    .finish()?;
+            }
+            for warning in &fit.warnings {
+                self.ids(&mut table)
+                    .text("check", name("note"))
+                    .text("metric", "note")
+                    .text("units", "1")
+                    .text("status", "warned")
+                    .text("message", warning)
+                    .finish()?;
+            }
+        }
+        self.tables.push(table);
+        Ok(())
+    }
+
+    fn tumours(&mut self, plan: &Plan) -> Result<()> {
+        let Some(CohortPlan::Tumours(cohort)) = &plan.cohort else { return Ok(()) };
+        let class = self.session.item.values.get(&cohort.class_column);
+        let mut table = Table::new(&TUMOURS);
+        for fit in &self.session.fits {
+            tumour(self.place(&mut table, fit, fit.headline()), fit)
+                .optional_text("class", class.map(String::as_str))
+                .finish()?;
+        }
+        self.tables.push(table);
+        Ok(())
+    }
+
+    fn thickness(&mut self) -> Result<()> {
+        let mut table = Table::new(&THICKNESS);
+        for result in &self.session.thickness {
+            let summary = &result.thickness.summary;
+            let values: Vec<f64> =
+                result.thickness.points.iter().map(|point| point.thickness_mm).collect();
+            let bone = summary.bone.as_ref();
+            self.ids(&mut table)
+                .optional_text("side", result.item.knee.as_deref())
+                .text("region", &result.plan.name)
+                .text("layer", "full")
+                .text("definition", result.thickness.method.name())
+                .integer("n_points", summary.n_points)
+                .real("mean_mm", summary.mean_mm)
+                .real("median_mm", summary.median_mm)
+                .real("p25_mm", summary.p25_mm)
+                .real("sd_mm", summary.sd_mm)
+                .optional_real("min_mm", values.iter().copied().min_by(f64::total_cmp))
+                .optional_real("max_mm", values.iter().copied().max_by(f64::total_cmp))
+                .optional_real("total_area_mean_mm", bone.map(|bone| bone.total_mean_mm))
+                .optional_real("area_mm2", bone.map(|bone| bone.covered_area_mm2))
+                .optional_real("total_area_mm2", bone.map(|bone| bone.total_area_mm2()))
+                .real("volume_mm3", summary.volume_mm3)
+                .finish()?;
+        }
+        self.tables.push(table);
+        Ok(())
+    }
+
+    fn knees(&mut self, treated_column: Option<&str>) -> Result<()> {
+        let mut table = Table::new(&KNEES);
+        for fit in &self.session.fits {
+            let values = fit.voxels.values(0, &fit.voxels.places(Selection::Gated));
+            let name = fit.plan.region.as_ref().map_or("image", |region| &region.name);
+            let unit = fit.headline().unit.symbol();
+            let row = self
+                .knee(&mut table, fit.item.knee.as_deref(), treated_column)
+                .text("region", name)
+                .text("parameter", fit.headline().short_name)
+                .text("units", unit)
+                .integer("n", values.len());
+            match FirstOrder::of(&values) {
+                Some(features) => knee_features(row, &features).finish()?,
+                None => row.text("exclusion_reason", "no voxel was kept").finish()?,
+            }
+        }
+        for result in &self.session.thickness {
+            let knee = result.item.knee.as_deref();
+            thickness_of_knee(self.knee(&mut table, knee, treated_column), result).finish()?;
+        }
+        self.tables.push(table);
+        Ok(())
+    }
+
+    fn knee<'t>(&self, table: &'t mut Table, knee: Option<&str>, column: Option<&str>) -> Row<'t> {
+        let treated = column.and_then(|column| self.session.item.values.get(column));
+        let group = match (treated, knee) {
+            (Some(treated), Some(knee)) if treated == knee => "treated",
+            _ => "control",
+        };
+        self.ids(table).optional_text("side", knee).text("group", group).text("layer", "full")
+    }
+}
+
+/// Histograms of the headline parameter on common bins, the widest selection first.
+///
+/// # Errors
+///
+/// As the histogram.
+pub fn histograms(fit: &FitResult<'_>) -> Result<Vec<(Selection, Histogram)>> {
+    let naive = fit.voxels.values(0, &fit.voxels.places(Selection::Naive));
+    let Some(widest) = Histogram::freedman_diaconis(&naive, BINS_MAX) else {
+        return Ok(Vec::new());
+    };
+    if widest.counts.len() < 2 {
+        return Ok(vec![(Selection::Naive, widest)]);
+    }
+    let edges = widest.edges.clone();
+    let mut all = vec![(Selection::Naive, widest)];
+    for selection in [Selection::Gated, Selection::Habitat] {
+        let values = fit.voxels.values(0, &fit.voxels.places(selection));
+        if !values.is_empty() {
+            all.push((selection, Histogram::with_edges(&values, &edges)?));
+        }
+    }
+    Ok(all)
+}
+
+/// Mean, SD and number of the habitat, or of the kept voxels where there are no habitats: what the
+/// method says of a region. `None` where the gate left too little.
+pub fn method_places(fit: &FitResult<'_>) -> Option<Vec<usize>> {
+    if fit.voxels.gate.is_insufficient() {
+        return None;
+    }
+    let selection =
+        if fit.voxels.habitats.is_some() { Selection::Habitat } else { Selection::Gated };
+    Some(fit.voxels.places(selection))
+}
+
+fn tumour<'t>(row: Row<'t>, fit: &FitResult<'_>) -> Row<'t> {
+    let n_region = fit.voxels.gate.n_voxels();
+    let places = |selection| fit.voxels.places(selection);
+    let features = |places: &[usize]| FirstOrder::of(&fit.voxels.values(0, places));
+    let (naive, gated) = (places(Selection::Naive), places(Selection::Gated));
+    let method = method_places(fit);
+    let row = row
+        .text("status", if method.is_some() { "reported" } else { "insufficient" })
+        .integer("n_region", n_region)
+        .integer("naive_n", naive.len())
+        .integer("gated_n", gated.len())
+        .real("kept_fraction", fit.voxels.gate.kept_fraction())
+        .real("volume_ml", volume_ml(fit, n_region))
+        .real("sigma", fit.voxels.noise.level.sigma())
+        .text("sigma_method", fit.voxels.noise.level.method().name())
+        .optional_real("snr0", Some(fit.voxels.snr0).filter(|snr| snr.is_finite()));
+    let row = spread(row, "naive", features(&naive).as_ref());
+    let row = match features(&gated) {
+        Some(f) => row.real("gated_mean", f.mean).optional_real("gated_sd", f.standard_deviation),
+        None => row,
+    };
+    let Some(method) = method else {
+        return row.text("exclusion_reason", "too few voxels are left after the gate");
+    };
+    let row = row
+        .integer("method_n", method.len())
+        .optional_integer("k", fit.voxels.habitats.as_ref().map(|h| h.k() as i64))
+        .real("habitat_fraction", method.len() as f64 / gated.len().max(1) as f64)
+        .real("habitat_volume_ml", volume_ml(fit, method.len()))
+        .optional_real("method_stderr", stderr_mean(fit, 0, &method));
+    spread(row, "method", features(&method).as_ref())
+}
+
+fn spread<'t>(row: Row<'t>, prefix: &str, features: Option<&FirstOrder>) -> Row<'t> {
+    let Some(features) = features else { return row };
+    let percent = features.standard_deviation.map(|sd| 100.0 * sd / features.mean);
+    row.real(&format!("{prefix}_mean"), features.mean)
+        .optional_real(&format!("{prefix}_sd"), features.standard_deviation)
+        .real(&format!("{prefix}_median"), features.median)
+        .optional_real(&format!("{prefix}_uncertainty_percent"), percent)
+}
+
+fn knee_features<'t>(row: Row<'t>, features: &FirstOrder) -> Row<'t> {
+    row.real("median", features.median)
+        .real("p25", features.p25)
+        .real("mean", features.mean)
+        .real("p75", features.p75)
+        .optional_real("sd", features.standard_deviation)
+        .real("iqr", features.interquartile_range)
+}
+
+fn thickness_of_knee<'t>(row: Row<'t>, result: &ThicknessResult<'_>) -> Row<'t> {
+    let summary = &result.thickness.summary;
+    row.text("region", &result.plan.name)
+        .text("parameter", "thickness")
+        .text("units", "mm")
+        .integer("n", summary.n_points)
+        .real("median", summary.median_mm)
+        .real("p25", summary.p25_mm)
+        .real("mean", summary.mean_mm)
+        .real("sd", summary.sd_mm)
+}
+
+fn no_voxels(selection: Selection) -> &'static str {
+    match selection {
+        Selection::Naive => "no voxel has an estimate",
+        Selection::Gated => "no voxel was kept",
+        Selection::Habitat => "no habitat was looked for or too little was kept",
+    }
+}
+
+fn volume_ml(fit: &FitResult<'_>, n_voxels: usize) -> f64 {
+    n_voxels as f64 * fit.header.grid().affine().voxel_volume_mm3() / 1e3
+}
+
+/// √Σ sd² / n: what the uncertainties of the voxels leave in their mean.
+fn stderr_mean(fit: &FitResult<'_>, parameter: usize, places: &[usize]) -> Option<f64> {
+    let deviations = fit.voxels.standard_deviations(parameter);
+    let sum: f64 = places.iter().map(|&place| deviations[place].powi(2)).sum();
+    Some(sum.sqrt() / places.len() as f64).filter(|stderr| stderr.is_finite())
+}
+
+fn uncertainty<'t>(
+    row: Row<'t>,
+    fit: &FitResult<'_>,
+    parameter: usize,
+    places: &[usize],
+) -> Row<'t> {
+    let relative = fit.voxels.relative_uncertainties(parameter);
+    let sum: f64 = places.iter().map(|&place| relative[place]).sum();
+    let mean = Some(sum / places.len() as f64).filter(|mean| mean.is_finite());
+    row.optional_real("stderr_mean", stderr_mean(fit, parameter, places))
+        .optional_real("mean_relative_uncertainty", mean)
+}
+
+fn first_order<'t>(row: Row<'t>, f: &FirstOrder) -> Row<'t> {
+    row.real("mean", f.mean)
+        .optional_real("sd", f.standard_deviation)
+        .real("median", f.median)
+        .real("p05", f.p05)
+        .real("p10", f.p10)
+        .real("p25", f.p25)
+        .real("p75", f.p75)
+        .real("p90", f.p90)
+        .real("p95", f.p95)
+        .real("min", f.minimum)
+        .real("max", f.maximum)
+        .real("iqr", f.interquartile_range)
+        .real("range", f.range)
+        .real("variance", f.variance)
+        .optional_real("skewness", f.skewness)
+        .optional_real("kurtosis", f.excess_kurtosis)
+        .real("mad", f.mean_absolute_deviation)
+        .real("rmad", f.robust_mean_absolute_deviation)
+        .real("medad", f.median_absolute_deviation)
+        .optional_real("cov", f.coefficient_of_variation)
+        .optional_real("qcod", f.quartile_coefficient_of_dispersion)
+        .real("energy", f.energy)
+        .real("rms", f.root_mean_square)
+}
+
+/// Combined name of region and knee for the thickness of one label image.
+pub fn thickness_region(result: &ThicknessResult<'_>) -> String {
+    with_knee(result.item.knee.as_deref(), &result.plan.name)
+}

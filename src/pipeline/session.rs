@@ -1,0 +1,231 @@
+//! One session of one participant, from its files to its results.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::locate::{FitItem, SessionItem, ThicknessItem};
+use super::observer::{Event, Observer};
+use super::plan::{FitPlan, Plan, RegionPlan, ThicknessPlan};
+use super::voxels::{VoxelResult, VoxelWork, measure_voxels};
+use crate::acquisition::Protocol;
+use crate::error::{Error, Result};
+use crate::image::resample::{carry_labels, mask_from_fraction, resample_linear};
+use crate::image::{Grid, Labels, Mask, Volume};
+use crate::io::nifti::{self, Header, ReadLimits};
+use crate::model::Parameter;
+use crate::random::StreamKey;
+use crate::thickness::{Method, Settings, Thickness, measure};
+
+/// One fit of one series, done.
+#[derive(Debug)]
+pub struct FitResult<'a> {
+    /// Its settings.
+    pub plan: &'a FitPlan,
+    /// Its files.
+    pub item: &'a FitItem,
+    /// Name of the region, with the knee before it.
+    pub region: String,
+    /// What was played out.
+    pub protocol: Protocol,
+    /// Header that maps are written with.
+    pub header: Header,
+    /// First volume, to show maps on.
+    pub anatomy: Volume<f32>,
+    /// What was found.
+    pub voxels: VoxelResult,
+    /// What the reader should know, each a sentence.
+    pub warnings: Vec<String>,
+}
+
+/// One label image, measured.
+#[derive(Debug)]
+pub struct ThicknessResult<'a> {
+    /// Its settings.
+    pub plan: &'a ThicknessPlan,
+    /// Its file.
+    pub item: &'a ThicknessItem,
+    /// Header that maps are written with.
+    pub header: Header,
+    /// The cartilage.
+    pub cartilage: Mask,
+    /// What was found.
+    pub thickness: Thickness,
+}
+
+/// Everything found in one session.
+#[derive(Debug)]
+pub struct SessionResult<'a> {
+    /// Its files.
+    pub item: &'a SessionItem,
+    /// Fits in the order of the plan, knees in theirs.
+    pub fits: Vec<FitResult<'a>>,
+    /// Label images in the order of the knees.
+    pub thickness: Vec<ThicknessResult<'a>>,
+}
+
+/// Measures everything in `item`.
+///
+/// # Errors
+///
+/// The first series, region or label image that cannot be used; nothing is written here.
+pub fn measure_session<'a>(
+    plan: &'a Plan,
+    item: &'a SessionItem,
+    limits: &ReadLimits,
+    observer: &dyn Observer,
+) -> Result<SessionResult<'a>> {
+    let mut result = SessionResult { item, fits: Vec::new(), thickness: Vec::new() };
+    for fit in &item.fits {
+        let settings = &plan.fit[fit.fit];
+        let subject = format!("{}/{}/{}", item.name(), settings.name, knee_name(fit.knee.as_deref()));
+        let key = StreamKey::new(plan.study.seed, &subject);
+        result.fits.push(fit_result(settings, fit, key, Surroundings { limits, observer })?);
+    }
+    for labels in &item.thickness {
+        let Some(settings) = &plan.thickness else { break };
+        result.thickness.push(thickness_result(settings, labels, limits)?);
+    }
+    Ok(result)
+}
+
+fn knee_name(knee: Option<&str>) -> &str {
+    knee.unwrap_or("-")
+}
+
+/// What every stage may use.
+#[derive(Clone, Copy)]
+struct Surroundings<'a> {
+    limits: &'a ReadLimits,
+    observer: &'a dyn Observer,
+}
+
+fn fit_result<'a>(
+    plan: &'a FitPlan,
+    item: &'a FitItem,
+    key: StreamKey,
+    around: Surroundings<'_>,
+) -> Result<FitResult<'a>> {
+    let loaded = item.source.load(around.limits)?;
+    let grid = *loaded.series.grid();
+    let mut warnings = Vec::new();
+    let region = match (&item.region, &plan.region) {
+        (Some(path), settings) => {
+            region_on(&grid, path, settings.as_ref(), around.limits, &mut warnings)?
+        }
+        (None, _) => Mask::full(grid),
+    };
+    let fixed = match &item.t10_map {
+        Some(path) => vec![t10_on(&grid, path, around.limits, &mut warnings)?],
+        None => Vec::new(),
+    };
+    let work = VoxelWork { plan, loaded: &loaded, region: &region, fixed: &fixed, key };
+    let first_image = item.source.images.first().map_or(Path::new(""), |path| path.as_path());
+    let voxels =
+        measure_voxels(work, around.observer).map_err(|error| error.at_path(first_image))?;
+    warnings.extend(voxels.warnings.iter().cloned());
+    for warning in &warnings {
+        around.observer.observe(&Event::Warning(&format!("{}: {warning}", plan.name)));
+    }
+    let name = plan.region.as_ref().map_or("image", |region| region.name.as_str());
+    Ok(FitResult {
+        plan,
+        item,
+        region: with_knee(item.knee.as_deref(), name),
+        anatomy: loaded.series.volume(0).map(|&signal| signal as f32),
+        protocol: loaded.protocol.clone(),
+        header: loaded.header.clone(),
+        voxels,
+        warnings,
+    })
+}
+
+/// `right_femoral_cartilage`.
+pub fn with_knee(knee: Option<&str>, name: &str) -> String {
+    knee.map_or_else(|| name.to_owned(), |knee| format!("{knee}_{name}"))
+}
+
+/// The region on the grid of the series: as drawn, or carried there by scanner coordinates.
+fn region_on(
+    grid: &Grid,
+    path: &Path,
+    settings: Option<&RegionPlan>,
+    limits: &ReadLimits,
+    warnings: &mut Vec<String>,
+) -> Result<Mask> {
+    let labels = settings.map_or(&[][..], |region| &region.labels);
+    let drawn = if labels.is_empty() {
+        nifti::read_mask(path, limits)?.image
+    } else {
+        let volume = nifti::read_labels(path, limits)?.image;
+        Labels::new(volume, BTreeMap::new()).mask_of(labels)
+    };
+    if drawn.is_empty() {
+        let error = Error::value(format!("no voxel has a label of {labels:?}"));
+        return Err(error.at_path(path).hint("which values are in it: biomarker inspect FILE"));
+    }
+    if grid.require_same(drawn.grid()).is_ok() {
+        return Ok(drawn);
+    }
+    let least = settings.map_or(0.5, |region| region.minimum_fraction);
+    let carried = mask_from_fraction(&carry_labels(&drawn, grid)?, least as f32);
+    if carried.is_empty() {
+        return Err(Error::mismatch(format!(
+            "the region of {} voxels does not reach the series: no voxel is covered to {least}",
+            drawn.len()
+        ))
+        .at_path(path)
+        .hint("are both images in one scanner space?"));
+    }
+    warnings.push(format!(
+        "region carried to the grid of the series by scanner coordinates, not registered: {:.2} mL \
+         as drawn, {:.2} mL carried",
+        drawn.volume_ml(),
+        carried.volume_ml()
+    ));
+    Ok(carried)
+}
+
+/// T10 in s on the grid of the series.
+fn t10_on(
+    grid: &Grid,
+    path: &Path,
+    limits: &ReadLimits,
+    warnings: &mut Vec<String>,
+) -> Result<Volume<f64>> {
+    let map = nifti::read_volume(path, limits)?.image;
+    let largest = map.voxels().iter().copied().filter(|t| t.is_finite()).fold(0.0, f64::max);
+    if largest > 60.0 {
+        return Err(Error::value(format!("T10 up to {largest} looks like milliseconds"))
+            .at_path(path)
+            .hint("BIDS T1map is in seconds: divide the map by 1000"));
+    }
+    if grid.require_same(map.grid()).is_ok() {
+        return Ok(map);
+    }
+    let resampled = resample_linear(&map.map(|&value| value as f32), grid)?;
+    warnings.push("T10 map interpolated to the grid of the series".into());
+    Ok(resampled.image.map(|&value| f64::from(value)))
+}
+
+fn thickness_result<'a>(
+    plan: &'a ThicknessPlan,
+    item: &'a ThicknessItem,
+    limits: &ReadLimits,
+) -> Result<ThicknessResult<'a>> {
+    let read = nifti::read_labels(&item.labels, limits)?;
+    let labels = Labels::new(read.image, BTreeMap::new());
+    let cartilage = labels.mask_of(&plan.cartilage);
+    let bone = (!plan.bone.is_empty()).then(|| labels.mask_of(&plan.bone));
+    let method = if plan.method == "edt_voxel" { Method::Voxel } else { Method::Subvoxel };
+    let settings = Settings { method, ..Settings::default() };
+    let thickness = measure(&cartilage, bone.as_ref(), &settings)
+        .map_err(|error| error.at_path(&item.labels))?;
+    Ok(ThicknessResult { plan, item, header: read.header, cartilage, thickness })
+}
+
+impl FitResult<'_> {
+    /// The parameter that stands for the fit.
+    pub fn headline(&self) -> &Parameter {
+        &self.voxels.parameters[0]
+    }
+}

@@ -1,0 +1,380 @@
+//! One series in one region: noise level → fits → pseudo-experiments → gate → habitats.
+
+use super::load::LoadedSeries;
+use super::measure::{self, DynamicSettings};
+use super::observer::{Event, Observer};
+use super::plan::{self, FitPlan, HabitatPlan, NoisePlan, T10};
+use crate::acquisition::Protocol;
+use crate::error::{Error, Result};
+use crate::fit::{FitMethod, FitSettings, Fits, Voxelwise, voxelwise};
+use crate::habitat::{self, Habitats, Method, Number, Reduction, Reported};
+use crate::image::{Mask, Volume};
+use crate::model::{Estimator, Parameter};
+use crate::noise::baseline::Baseline;
+use crate::noise::residual::Residuals;
+use crate::noise::select::{self, NoiseChoice, NoiseInputs};
+use crate::noise::{NoiseDistribution, NoiseEstimate, NoiseMethod};
+use crate::perfusion::{Arrival, IntegrationWindow, T10Source, voi_mean_curve};
+use crate::quality::{Criterion, Gate, GateInputs, gate::gate};
+use crate::random::StreamKey;
+use crate::statistics::quantile::Sorted;
+use crate::uncertainty::{
+    ObservedVoxels, PseudoExperiments, Smear, Uncertainty, pseudo_experiment,
+};
+
+/// What is measured where.
+#[derive(Clone, Copy)]
+pub struct VoxelWork<'a> {
+    /// Settings.
+    pub plan: &'a FitPlan,
+    /// The series with its protocol.
+    pub loaded: &'a LoadedSeries,
+    /// The region, on the grid of the series.
+    pub region: &'a Mask,
+    /// Constants per voxel on the grid of the series: T10 in s, where it is a map.
+    pub fixed: &'a [Volume<f64>],
+    /// Names the random numbers of this series.
+    pub key: StreamKey,
+}
+
+/// What was found.
+#[derive(Debug, Clone)]
+pub struct VoxelResult {
+    /// What was estimated; the first is the headline.
+    pub parameters: Vec<Parameter>,
+    /// Estimates of the region.
+    pub fits: Fits,
+    /// Noise level.
+    pub noise: NoiseEstimate,
+    /// One per parameter; empty where pseudo-experiments are switched off.
+    pub uncertainties: Vec<Uncertainty>,
+    /// What the gate kept.
+    pub gate: Gate,
+    /// Groups of kept voxels; none where they are not asked for or too little is left.
+    pub habitats: Option<Habitats>,
+    /// Arrival of the bolus in a dynamic series.
+    pub arrival: Option<Arrival>,
+    /// Median amplitude over σ; NaN where there is no amplitude.
+    pub snr0: f64,
+    /// What the reader should know, each a sentence.
+    pub warnings: Vec<String>,
+}
+
+/// Which voxels a statistic is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selection {
+    /// All voxels with a finite estimate: the plain voxel-by-voxel answer.
+    Naive,
+    /// The voxels that the gate kept.
+    Gated,
+    /// The reported habitat of the kept voxels.
+    Habitat,
+}
+
+impl Selection {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Naive, Self::Gated, Self::Habitat];
+
+    /// Name in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Naive => "naive",
+            Self::Gated => "gated",
+            Self::Habitat => "habitat",
+        }
+    }
+}
+
+impl VoxelResult {
+    /// Places, in the columns of the fits, of the voxels of a selection.
+    pub fn places(&self, selection: Selection) -> Vec<usize> {
+        let indices = self.fits.mask.indices();
+        let all = 0..indices.len();
+        match selection {
+            Selection::Naive => all.filter(|&i| self.gate.naive.contains(indices[i])).collect(),
+            Selection::Gated => all.filter(|&i| self.gate.keep.contains(indices[i])).collect(),
+            Selection::Habitat => {
+                let Some(habitats) = &self.habitats else { return Vec::new() };
+                let kept = self.places(Selection::Gated);
+                let reported = kept.into_iter().zip(habitats.selection());
+                reported.filter(|(_, is_reported)| *is_reported).map(|(place, _)| place).collect()
+            }
+        }
+    }
+
+    /// Values of `parameter` at `places`.
+    pub fn values(&self, parameter: usize, places: &[usize]) -> Vec<f64> {
+        places.iter().map(|&place| self.fits.estimates[parameter][place]).collect()
+    }
+
+    /// SD of each value: from the pseudo-experiments, else from the covariance of the fit.
+    pub fn standard_deviations(&self, parameter: usize) -> &[f64] {
+        match self.uncertainties.get(parameter) {
+            Some(uncertainty) => &uncertainty.standard_deviation,
+            None => &self.fits.standard_errors[parameter],
+        }
+    }
+
+    /// Relative uncertainty of each value of `parameter`; infinite where it has none.
+    pub fn relative_uncertainties(&self, parameter: usize) -> Vec<f64> {
+        if let Some(uncertainty) = self.uncertainties.get(parameter) {
+            return uncertainty.relative.clone();
+        }
+        let pairs = self.fits.standard_errors[parameter].iter().zip(&self.fits.estimates[parameter]);
+        let relative = |(sd, estimate): (&f64, &f64)| {
+            let u = sd / estimate;
+            if u.is_finite() && *estimate > 0.0 { u } else { f64::INFINITY }
+        };
+        pairs.map(relative).collect()
+    }
+}
+
+/// Measures every voxel of the region.
+///
+/// # Errors
+///
+/// Where the series and the settings do not fit together, no arrival or no noise level can be found;
+/// a voxel that cannot be fitted is never an error.
+pub fn measure_voxels(work: VoxelWork<'_>, observer: &dyn Observer) -> Result<VoxelResult> {
+    let arrival = arrival(work)?;
+    let estimator = estimator(work, arrival)?;
+    let parameters = estimator.parameters().to_vec();
+    let progress = |count: usize| observer.observe(&Event::VoxelsDone(count));
+    let fit = |noise: Option<&NoiseEstimate>, name: &str| {
+        observer.observe(&Event::StageStarted { name, n_voxels: work.region.len() });
+        let input = Voxelwise {
+            fixed: work.fixed,
+            noise: noise.map(|noise| &noise.level),
+            progress: Some(&progress),
+            ..Voxelwise::new(&work.loaded.series, work.region)
+        };
+        voxelwise(estimator.as_ref(), &input)
+    };
+    let first = fit(None, "fit")?;
+    let noise = noise(work, &first, arrival)?;
+    let fits = fit(Some(&noise), "fit")?;
+    let uncertainties = pseudo_experiments(work, estimator.as_ref(), &fits, &noise, observer)?;
+    let snr0 = snr0(&fits, noise.level.sigma());
+    let mut result = VoxelResult {
+        gate: gate_of(work.plan, &fits, &uncertainties, noise.level.sigma())?,
+        warnings: noise.warnings.iter().chain(&work.loaded.warnings).cloned().collect(),
+        parameters,
+        fits,
+        noise,
+        uncertainties,
+        habitats: None,
+        arrival,
+        snr0,
+    };
+    result.warnings.extend(arrival.and_then(|arrival| arrival.warning()));
+    result.habitats = habitats(work.plan.habitat.as_ref(), &mut result)?;
+    Ok(result)
+}
+
+fn arrival(work: VoxelWork<'_>) -> Result<Option<Arrival>> {
+    let (Protocol::Dynamic(dynamic), Some(settings)) =
+        (&work.loaded.protocol, &work.plan.dynamic)
+    else {
+        return Ok(None);
+    };
+    let times_s = dynamic.frame_times_s();
+    let found = match settings.arrival {
+        plan::Arrival::GivenS(time_s) => Arrival::given(times_s, time_s)?,
+        plan::Arrival::Region => {
+            let curve = voi_mean_curve(&work.loaded.series, work.region)?;
+            Arrival::detect(times_s, &curve, None)?
+        }
+    };
+    Ok(Some(found))
+}
+
+fn estimator(work: VoxelWork<'_>, arrival: Option<Arrival>) -> Result<Box<dyn Estimator>> {
+    let plan = work.plan;
+    if let (Some(dynamic), Some(arrival)) = (&plan.dynamic, arrival) {
+        let t10 = match dynamic.t10 {
+            T10::ValueMs(value) => T10Source::Uniform(value / 1e3),
+            T10::Map(_) => T10Source::PerVoxel,
+        };
+        let window = IntegrationWindow::from_duration_s(dynamic.window_s).ok_or_else(|| {
+            Error::value(format!("{} s is not 30, 60, 90, 120 or 180", dynamic.window_s))
+                .at_field("dynamic.window_s")
+        })?;
+        let settings = DynamicSettings {
+            relaxivity_per_s_per_mm: dynamic.relaxivity_per_s_per_mm,
+            t10,
+            arrival_s: arrival.time_s(),
+            window,
+        };
+        return Ok(Box::new(measure::dynamic_estimator(&work.loaded.protocol, &settings)?));
+    }
+    let settings = FitSettings {
+        method: FitMethod::from_name(&plan.estimator)?,
+        b_value_min_s_per_mm2: (plan.b_min_s_per_mm2 > 0.0).then_some(plan.b_min_s_per_mm2),
+        bounds: Vec::new(),
+    };
+    measure::model_estimator(&plan.model, &work.loaded.protocol, &settings)
+}
+
+fn noise(work: VoxelWork<'_>, fits: &Fits, arrival: Option<Arrival>) -> Result<NoiseEstimate> {
+    let repeats = repeats(&work.loaded.protocol);
+    let frames: Vec<usize> = (0..arrival.map_or(0, |a| a.n_baseline_frames())).collect();
+    let times = match &work.loaded.protocol {
+        Protocol::Dynamic(dynamic) => &dynamic.frame_times_s()[..frames.len()],
+        _ => &[],
+    };
+    let amplitudes = fits.estimates.last().cloned().unwrap_or_default();
+    let residuals = Residuals {
+        residual_sum_of_squares: &fits.residual_sum_of_squares,
+        degrees_of_freedom: &fits.degrees_of_freedom,
+        amplitudes: &amplitudes,
+    };
+    let inputs = NoiseInputs {
+        series: &work.loaded.series,
+        mask: work.region,
+        repeats: &repeats,
+        residuals: arrival.is_none().then_some(residuals),
+        air: None,
+        baseline: arrival.map(|_| Baseline { frames: &frames, frame_times_s: times }),
+    };
+    select::estimate(noise_choice(&work.plan.noise), &inputs)
+}
+
+fn noise_choice(plan: &NoisePlan) -> NoiseChoice {
+    if let Some(sigma) = plan.sigma {
+        return NoiseChoice::Given { sigma, distribution: NoiseDistribution::Rician };
+    }
+    let methods = [
+        NoiseMethod::Repeat,
+        NoiseMethod::Residual,
+        NoiseMethod::Background,
+        NoiseMethod::DynamicBaseline,
+    ];
+    match methods.into_iter().find(|method| method.name() == plan.method) {
+        Some(method) => NoiseChoice::Method(method),
+        None => NoiseChoice::Automatic,
+    }
+}
+
+/// Groups of volumes that were weighted alike and are at least two.
+fn repeats(protocol: &Protocol) -> Vec<Vec<usize>> {
+    let Protocol::Diffusion(diffusion) = protocol else { return Vec::new() };
+    let b_values = diffusion.b_values_s_per_mm2();
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for (volume, b) in b_values.iter().enumerate() {
+        let same = |group: &&mut Vec<usize>| b_values[group[0]].total_cmp(b).is_eq();
+        match groups.iter_mut().find(same) {
+            Some(group) => group.push(volume),
+            None => groups.push(vec![volume]),
+        }
+    }
+    groups.retain(|group| group.len() >= 2);
+    groups
+}
+
+fn pseudo_experiments(
+    work: VoxelWork<'_>,
+    estimator: &dyn Estimator,
+    fits: &Fits,
+    noise: &NoiseEstimate,
+    observer: &dyn Observer,
+) -> Result<Vec<Uncertainty>> {
+    let plan = &work.plan.uncertainty;
+    if plan.pseudo_experiments == 0 {
+        return Ok(Vec::new());
+    }
+    // Around observed magnitudes Rician draws would add the noise floor a second time.
+    let distribution = match work.plan.dynamic {
+        Some(_) => NoiseDistribution::Gaussian,
+        None => noise.level.distribution(),
+    };
+    let settings = PseudoExperiments {
+        n_replicates: plan.pseudo_experiments,
+        smear: if plan.smear == "map" { Smear::Map } else { Smear::Signal },
+        distribution,
+    };
+    let name = "pseudo-experiments";
+    observer.observe(&Event::StageStarted { name, n_voxels: work.region.len() });
+    let progress = |count: usize| observer.observe(&Event::VoxelsDone(count));
+    let fixed: Vec<&Volume<f64>> = work.fixed.iter().collect();
+    let observed = ObservedVoxels::new(&work.loaded.series, fits, &fixed)?.with_progress(&progress);
+    pseudo_experiment::run(estimator, &observed, &noise.level, settings, work.key)
+}
+
+fn gate_of(
+    plan: &FitPlan,
+    fits: &Fits,
+    uncertainties: &[Uncertainty],
+    sigma: f64,
+) -> Result<Gate> {
+    let mut criteria = vec![Criterion::FitStatusOk, Criterion::Positive];
+    if let Some([low, high]) = plan.gate.range {
+        criteria.push(Criterion::ParameterRange { low, high });
+    }
+    criteria.extend(plan.gate.minimum_r_squared.map(|minimum| Criterion::RSquared { minimum }));
+    let relative = uncertainties.first().map_or(&[][..], |u| &u.relative);
+    if !relative.is_empty() {
+        let maximum = plan.gate.maximum_uncertainty;
+        criteria.push(Criterion::RelativeUncertainty { maximum });
+    }
+    let inputs = GateInputs {
+        fits,
+        parameter: 0,
+        relative_uncertainty: relative,
+        signal_to_noise: &[],
+        sigma: Some(sigma),
+    };
+    gate(inputs, &criteria)
+}
+
+/// Median of the amplitude (the last parameter) over σ; NaN where no amplitude is fitted.
+fn snr0(fits: &Fits, sigma: f64) -> f64 {
+    if fits.estimates.len() < 2 {
+        return f64::NAN;
+    }
+    let amplitudes = fits.estimates.last().into_iter().flatten().copied();
+    let finite: Vec<f64> = amplitudes.filter(|amplitude| amplitude.is_finite()).collect();
+    Sorted::new(&finite).map_or(f64::NAN, |sorted| sorted.median() / sigma)
+}
+
+fn reason(reduction: Reduction) -> &'static str {
+    match reduction {
+        Reduction::FewVoxels => "fewer than 30 voxels",
+        Reduction::NoSpread => "all voxels are equal",
+        Reduction::FewDistinctValues => "too few different values",
+        Reduction::Criterion => "the Bayesian information criterion prefers one component",
+        Reduction::NoPartition => "a habitat stayed empty",
+    }
+}
+
+fn habitats(plan: Option<&HabitatPlan>, result: &mut VoxelResult) -> Result<Option<Habitats>> {
+    let Some(plan) = plan else { return Ok(None) };
+    if result.gate.is_insufficient() {
+        result.warnings.push(format!(
+            "{} of {} voxels are left after the gate: too few for a number",
+            result.gate.keep.len(),
+            result.gate.n_voxels()
+        ));
+        return Ok(None);
+    }
+    let values = result.values(0, &result.places(Selection::Gated));
+    let settings = habitat::Settings {
+        number: match plan.clusters {
+            0 => Number::Automatic,
+            k => Number::Fixed(k),
+        },
+        method: match plan.method.as_str() {
+            "gaussian_mixture" => Method::GaussianMixture,
+            _ => Method::KMeans,
+        },
+        reported: match plan.report.as_str() {
+            "highest" => Reported::Highest,
+            _ => Reported::Lowest,
+        },
+        ..habitat::Settings::default()
+    };
+    let habitats = habitat::cluster(&[&values], &settings)?;
+    if let Some(reduction) = habitats.reduction {
+        result.warnings.push(format!("one habitat only: {}", reason(reduction)));
+    }
+    Ok(Some(habitats))
+}
