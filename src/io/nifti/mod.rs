@@ -7,12 +7,33 @@
 //!
 //! Read are single files (`.nii`) and header/image pairs (`.hdr` + `.img`), plain or gzipped whatever
 //! their name says, in both byte orders, with any integer of 8 to 64 bits or floating point of 32 or
-//! 64. Complex, RGB and 128-bit voxels and Analyze 7.5 files are refused by name. Sizes are checked
-//! against the file and [`ReadLimits`] before memory is taken; gzip streams are checked to their last
-//! byte. Voxels that are not finite are counted and kept.
+//! 64. Complex, RGB and 128-bit voxels, Analyze 7.5 files, sheared affines and lengths in other units
+//! than mm are refused by name. Sizes are checked against the file and [`ReadLimits`] before memory is
+//! taken; gzip streams are checked to their last byte. Voxels that are not finite are counted and
+//! kept.
 //!
 //! Written are single files, little-endian, in the reference's version, with its sform and qform. No
 //! free text (`descrip`, `aux_file`, `db_name`, extensions) ever goes from an input to an output.
+//!
+//! # Example
+//!
+//! ```
+//! use biomarker::image::{Affine, Grid, Volume};
+//! use biomarker::io::nifti::{Header, ReadLimits, read_series, write_map};
+//!
+//! # fn main() -> biomarker::error::Result<()> {
+//! # let folder = tempfile::tempdir().expect("a temporary folder");
+//! # let path = folder.path().join("sub-01_ADC.nii.gz");
+//! let grid = Grid::new([4, 4, 2], Affine::from_spacing([2.0, 2.0, 3.0], [0.0; 3])?)?;
+//! let adc_mm2_per_s = Volume::from_fn(grid, |_| 1.1e-3_f32);
+//! write_map(&path, &adc_mm2_per_s, &Header::of_grid(grid), [0.0, 3e-3])?;
+//!
+//! let read = read_series(&path, &ReadLimits::default())?;
+//! assert_eq!(read.image.grid(), &grid);
+//! assert_eq!(read.image.signal(0, 0), f64::from(1.1e-3_f32));
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Reference
 //!
