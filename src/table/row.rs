@@ -1,6 +1,6 @@
 //! One row on its way into a table.
 
-use super::values::no_such_column;
+use super::values::{REASON, no_such_column, not_defined};
 use super::{Kind, Table, Texts, Values};
 use crate::error::{Error, Result};
 
@@ -40,9 +40,6 @@ pub struct Row<'a> {
     undefined: Vec<&'static str>,
     fault: Option<Error>,
 }
-
-/// Where a row without its own reason says which numbers were not finite.
-const REASON: &str = "exclusion_reason";
 
 impl<'a> Row<'a> {
     pub(super) fn new(table: &'a mut Table) -> Self {
@@ -126,7 +123,7 @@ impl<'a> Row<'a> {
             && slot.is_missing(0)
             && !self.undefined.is_empty()
         {
-            let reason = format!("not defined: {}", self.undefined.join(", "));
+            let reason = not_defined(&self.undefined);
             *slot = Values::Text(Texts::repeated(&reason, 1));
         }
         for (column, value) in schema.columns.iter().zip(&self.values) {

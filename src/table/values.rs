@@ -6,6 +6,9 @@ use super::row::Row;
 use super::{Kind, Schema};
 use crate::error::{Error, Result};
 
+/// Column that says why numbers of its row are missing.
+pub(super) const REASON: &str = "exclusion_reason";
+
 /// Text of one column; each distinct text is stored once.
 #[derive(Debug, Clone, Default)]
 pub struct Texts {
@@ -50,6 +53,13 @@ impl Texts {
         (0..self.len()).map(|row| self.get(row))
     }
 
+    fn set(&mut self, row: usize, text: &str) {
+        let code = self.code(text);
+        if let Some(slot) = self.codes.get_mut(row) {
+            *slot = code;
+        }
+    }
+
     fn code(&mut self, text: &str) -> Option<u32> {
         if text.is_empty() {
             return None;
@@ -91,9 +101,9 @@ pub enum Values {
     Text(Texts),
     /// Of [`Kind::Integer`].
     Integer(Vec<Option<i64>>),
-    /// Of [`Kind::Real`]; finite.
+    /// Of [`Kind::Real`]; finite once in a table.
     Real(Vec<Option<f64>>),
-    /// Of [`Kind::Single`]; finite.
+    /// Of [`Kind::Single`]; finite once in a table.
     Single(Vec<Option<f32>>),
     /// Of [`Kind::Boolean`].
     Boolean(Vec<Option<bool>>),
@@ -149,14 +159,23 @@ impl Values {
         }
     }
 
-    /// Turns what is not finite into missing.
-    fn without_non_finite(mut self) -> Self {
-        match &mut self {
-            Self::Real(rows) => rows.iter_mut().for_each(|x| *x = x.filter(|x| x.is_finite())),
-            Self::Single(rows) => rows.iter_mut().for_each(|x| *x = x.filter(|x| x.is_finite())),
-            Self::Text(_) | Self::Integer(_) | Self::Boolean(_) => {}
+    /// Turns what is not finite into missing; returns the rows where it was so.
+    fn drop_non_finite(&mut self) -> Vec<usize> {
+        fn drop_in<T: Copy>(rows: &mut [Option<T>], finite: impl Fn(&T) -> bool) -> Vec<usize> {
+            let mut dropped = Vec::new();
+            for (row, value) in rows.iter_mut().enumerate() {
+                if value.as_ref().is_some_and(|value| !finite(value)) {
+                    *value = None;
+                    dropped.push(row);
+                }
+            }
+            dropped
         }
-        self
+        match self {
+            Self::Real(rows) => drop_in(rows, |value| value.is_finite()),
+            Self::Single(rows) => drop_in(rows, |value| value.is_finite()),
+            Self::Text(_) | Self::Integer(_) | Self::Boolean(_) => Vec::new(),
+        }
     }
 
     fn append(&mut self, other: &Self) {
@@ -185,13 +204,13 @@ impl From<Vec<i64>> for Values {
 
 impl From<Vec<f64>> for Values {
     fn from(rows: Vec<f64>) -> Self {
-        Self::Real(rows.into_iter().map(Some).collect()).without_non_finite()
+        Self::Real(rows.into_iter().map(Some).collect())
     }
 }
 
 impl From<Vec<f32>> for Values {
     fn from(rows: Vec<f32>) -> Self {
-        Self::Single(rows.into_iter().map(Some).collect()).without_non_finite()
+        Self::Single(rows.into_iter().map(Some).collect())
     }
 }
 
@@ -218,7 +237,8 @@ impl Table {
     }
 
     /// A table from whole columns, for the many rows of `voxels`; a column that is not given is
-    /// missing in every row, and what is not finite becomes missing.
+    /// missing in every row. What is not finite becomes missing, and `exclusion_reason` names its
+    /// column where no reason is given.
     ///
     /// # Errors
     ///
@@ -241,14 +261,15 @@ impl Table {
                 ))
                 .at_field(format!("{}.{name}", schema.name)));
             }
-            *slot = Some(values.without_non_finite());
+            *slot = Some(values);
         }
         let columns: Vec<Values> = slots
             .into_iter()
             .zip(schema.columns)
             .map(|(slot, column)| slot.unwrap_or_else(|| Values::missing(column.kind, n_rows)))
             .collect();
-        let table = Self { schema, n_rows, columns };
+        let mut table = Self { schema, n_rows, columns };
+        table.explain_non_finite();
         table.check_required()?;
         Ok(table)
     }
@@ -344,6 +365,23 @@ impl Table {
         self.n_rows += 1;
     }
 
+    fn explain_non_finite(&mut self) {
+        let mut undefined: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
+        for (column, values) in self.schema.columns.iter().zip(&mut self.columns) {
+            for row in values.drop_non_finite() {
+                undefined.entry(row).or_default().push(column.name);
+            }
+        }
+        let reasons = self.schema.position(REASON).and_then(|at| self.columns.get_mut(at));
+        if let Some(Values::Text(reasons)) = reasons {
+            for (row, names) in undefined {
+                if reasons.get(row).is_none() {
+                    reasons.set(row, &not_defined(&names));
+                }
+            }
+        }
+    }
+
     fn check_required(&self) -> Result<()> {
         for (column, values) in self.schema.columns.iter().zip(&self.columns) {
             let missing = (0..self.n_rows).find(|&row| values.is_missing(row));
@@ -354,6 +392,11 @@ impl Table {
         }
         Ok(())
     }
+}
+
+/// The reason of a row that gives none, by the columns whose numbers were not finite.
+pub(super) fn not_defined(columns: &[&str]) -> String {
+    format!("not defined: {}", columns.join(", "))
 }
 
 pub(super) fn no_such_column(schema: &Schema, name: &str) -> Error {
@@ -395,6 +438,13 @@ mod tests {
         assert_eq!(*table.column("value").unwrap(), Values::Single(vec![Some(1.0), None, None]));
         assert_eq!(*table.column("depth").unwrap(), Values::Single(vec![None; 3]));
         assert_eq!(table.texts("status").unwrap().get(1), Some("no_signal"));
+        let reasons: Vec<_> = table.texts("exclusion_reason").unwrap().iter().collect();
+        assert_eq!(reasons, [None, Some("not defined: value"), Some("not defined: value")]);
+        let mut columns = voxels();
+        let reason = [None, Some("no signal"), None].into_iter().collect::<Texts>();
+        columns.push(("exclusion_reason", reason.into()));
+        let table = Table::from_columns(&VOXELS, columns).unwrap();
+        assert_eq!(table.texts("exclusion_reason").unwrap().get(1), Some("no signal"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The one integration binary: the program and its library from outside.
 
+mod bids_input;
 mod coverage;
 mod golden_dce;
 mod golden_statistics;
@@ -9,3 +10,4 @@ mod nifti_reading;
 mod nifti_writing;
 mod shared_data;
 mod simulated_cohorts;
+mod tables;

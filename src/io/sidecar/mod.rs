@@ -132,7 +132,7 @@ fn parse(path: &Path) -> Result<Object> {
         Error::format(message)
             .at_path(path)
             .at_position(error.line(), error.column())
-            .hint("a sidecar is one JSON object: {\"EchoTime\": 0.01}")
+            .hint("the file holds one JSON object: {\"Name\": value, …}")
     })
 }
 
