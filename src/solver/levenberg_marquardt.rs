@@ -171,10 +171,11 @@ impl LevenbergMarquardt {
         self.growth *= 2.0;
     }
 
-    /// The clamped trial point of the present damping; `None` where no free parameter moves the
-    /// residuals.
+    /// The trial point of the present damping; `None` where no free parameter moves the residuals.
+    /// A parameter that would cross its bound stops there, and the others are solved again with it
+    /// fixed.
     fn trial(&self, parameters: &[f64], normal: &NormalEquations) -> Option<Trial> {
-        let free: Vec<usize> = (0..parameters.len())
+        let mut free: Vec<usize> = (0..parameters.len())
             .filter(|&i| {
                 let [low, high] = self.bounds[i];
                 let held_low = parameters[i] <= low && normal.gradient[i] >= 0.0;
@@ -185,14 +186,35 @@ impl LevenbergMarquardt {
         if free.is_empty() {
             return None;
         }
-        let step = normal.damped_step(&free, self.damping);
-        let mut wished = parameters.to_vec();
-        for (&i, step) in free.iter().zip(step) {
-            wished[i] += step;
+        let mut step = vec![0.0; parameters.len()];
+        let mut is_cut = false;
+        while !free.is_empty() {
+            let solved = normal.damped_step(&free, &step, self.damping);
+            let crosses = |i: usize, step: f64| {
+                let [low, high] = self.bounds[i];
+                !(low..=high).contains(&(parameters[i] + step))
+            };
+            let stops = free.iter().zip(&solved).any(|(&i, &step)| crosses(i, step));
+            for (&i, &solved) in free.iter().zip(&solved) {
+                if crosses(i, solved) {
+                    let bound = self.bounds[i][usize::from(solved > 0.0)];
+                    step[i] = bound - parameters[i];
+                } else if !stops {
+                    step[i] = solved;
+                }
+            }
+            if !stops {
+                break;
+            }
+            is_cut = true;
+            free = free
+                .iter()
+                .zip(&solved)
+                .filter_map(|(&i, &step)| (!crosses(i, step)).then_some(i))
+                .collect();
         }
-        let point = clamped(&wished, &self.bounds);
-        let is_cut = free.iter().any(|&i| point[i].to_bits() != wished[i].to_bits());
-        Some(Trial { point, is_cut })
+        let wished: Vec<f64> = parameters.iter().zip(&step).map(|(x, step)| x + step).collect();
+        Some(Trial { point: clamped(&wished, &self.bounds), is_cut })
     }
 }
 
@@ -337,13 +359,17 @@ impl NormalEquations {
         self.matrix.iter().chain(&self.gradient).all(|value| value.is_finite())
     }
 
-    /// δ of the damped equations over the `free` parameters, each scaled to a unit diagonal.
-    fn damped_step(&self, free: &[usize], damping: f64) -> Vec<f64> {
+    /// δ of the damped equations over the `free` parameters, each scaled to a unit diagonal, while
+    /// the others move by `fixed`.
+    fn damped_step(&self, free: &[usize], fixed: &[f64], damping: f64) -> Vec<f64> {
         let (m, p) = (free.len(), self.gradient.len());
         let scale: Vec<f64> = free.iter().map(|&i| self.diagonal(i).sqrt()).collect();
         let mut matrix = vec![0.0; m * m];
-        let mut step: Vec<f64> =
-            free.iter().zip(&scale).map(|(&i, s)| -self.gradient[i] / s).collect();
+        let shifted = |i: usize| {
+            let row = &self.matrix[i * p..(i + 1) * p];
+            self.gradient[i] + row.iter().zip(fixed).map(|(m, step)| m * step).sum::<f64>()
+        };
+        let mut step: Vec<f64> = free.iter().zip(&scale).map(|(&i, s)| -shifted(i) / s).collect();
         for (a, &i) in free.iter().enumerate() {
             for (b, &j) in free.iter().enumerate() {
                 matrix[a * m + b] = self.matrix[i * p + j] / (scale[a] * scale[b]);

@@ -3,11 +3,14 @@
 mod bids_input;
 mod coverage;
 mod golden_dce;
+mod golden_fits;
 mod golden_statistics;
 mod golden_thickness;
 mod hostile;
 mod nifti_reading;
 mod nifti_writing;
+mod properties;
+mod recovery;
 mod shared_data;
 mod simulated_cohorts;
 mod tables;

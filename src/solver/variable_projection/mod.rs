@@ -22,8 +22,8 @@ mod dictionary;
 use crate::error::{Error, Result};
 use dictionary::Dictionary;
 
-/// Newton stops when its last step, in units of the rate's natural scale, was below this: the error
-/// that remains is its square.
+/// Newton stops after a step below this fraction of the rate's natural scale (per radian of arc, or
+/// the rate itself): the error that remains is the square of it.
 const STEP_TOLERANCE: f64 = 1e-8;
 const EVALUATIONS_MAX: u32 = 200;
 /// An interval whose shape the nodes do not settle is cut into this many.
@@ -305,7 +305,8 @@ impl<B: Basis> VariableProjection<B> {
         let slack = 1e-3 * (bracket[1] - bracket[0]);
         let mut low = (bracket[0] - slack).max(self.bounds[0]);
         let mut high = (bracket[1] + slack).min(self.bounds[1]);
-        let tolerance = STEP_TOLERANCE * (bracket[1] - bracket[0]) / self.dictionary.spacing;
+        let per_arc = (bracket[1] - bracket[0]) / self.dictionary.spacing;
+        let span = self.bounds[1] - self.bounds[0];
         let mut rate = start;
         let limit = work.evaluations + EVALUATIONS_MAX;
         loop {
@@ -319,6 +320,8 @@ impl<B: Basis> VariableProjection<B> {
             let newton = if change < 0.0 { rate - slope / change } else { f64::NAN };
             let inside = low <= newton && newton <= high;
             let next = if inside { newton } else { f64::midpoint(low, high) };
+            // An interval at the end of the range may be much longer than its rate.
+            let tolerance = STEP_TOLERANCE * per_arc.min(rate.abs() + 1e-3 * span);
             let exhausted = high - low <= 4.0 * f64::EPSILON * low.abs().max(high.abs());
             if exhausted || (next - rate).abs() <= tolerance || work.evaluations >= limit {
                 let settled = exhausted || (next - rate).abs() <= tolerance;
