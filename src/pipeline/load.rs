@@ -213,9 +213,10 @@ impl Named<'_> {
                 let repetition_time = self.repetition_time()?;
                 Protocol::Dynamic(Dynamic::new(self.frame_times()?, repetition_time, flip)?)
             }
-            ProtocolKind::VariableFlipAngle => Protocol::VariableFlipAngle(
-                VariableFlipAngle::new(self.flip_angles()?, self.repetition_time()?)?,
-            ),
+            ProtocolKind::VariableFlipAngle => Protocol::VariableFlipAngle(VariableFlipAngle::new(
+                self.flip_angles()?,
+                self.repetition_time()?,
+            )?),
         })
     }
 
@@ -256,15 +257,11 @@ impl Named<'_> {
         let of_file = |(index, sidecar): (usize, &Sidecar)| {
             let typed = given.as_ref().map(|times| times[index]);
             match (sidecar.echo_time_s()?, typed) {
-                (Some(said), Some(typed)) if (said - typed).abs() > 1e-6 => {
-                    Err(Error::mismatch(format!(
-                        "{} ms was given, the sidecar says {} ms",
-                        typed * 1e3,
-                        said * 1e3
-                    ))
-                    .at_field(format!("echo_times_ms[{index}]"))
-                    .hint("leave it out to take EchoTime from the sidecars"))
-                }
+                (Some(said), Some(typed)) if (said - typed).abs() > 1e-6 => Err(Error::mismatch(
+                    format!("{} ms was given, the sidecar says {} ms", typed * 1e3, said * 1e3),
+                )
+                .at_field(format!("echo_times_ms[{index}]"))
+                .hint("leave it out to take EchoTime from the sidecars")),
                 (Some(time), _) | (None, Some(time)) => Ok(time),
                 (None, None) => Err(sidecar.missing("EchoTime", "every echo needs its time")),
             }

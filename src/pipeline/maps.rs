@@ -25,7 +25,10 @@ use crate::unit::Unit;
 pub fn write(session: &SessionResult<'_>, output: &Path) -> Result<Vec<String>> {
     let mut writer = Writer { item: session.item, output, written: Vec::new() };
     for fit in &session.fits {
-        let alone = session.fits.iter().filter(|other| datatype(&other.protocol) == datatype(&fit.protocol));
+        let alone = session
+            .fits
+            .iter()
+            .filter(|other| datatype(&other.protocol) == datatype(&fit.protocol));
         let shares = alone.filter(|other| other.plan.name != fit.plan.name).count() > 0;
         writer.fit(fit, if shares { &fit.plan.name } else { "" })?;
     }
@@ -132,7 +135,8 @@ impl Writer<'_> {
             participant: self.item.participant_id.clone(),
             session: self.item.session_id.clone(),
             datatype: "anat".into(),
-            entities: [entities.clone(), vec![("desc".into(), letters(&result.plan.name))]].concat(),
+            entities: [entities.clone(), vec![("desc".into(), letters(&result.plan.name))]]
+                .concat(),
             suffix: suffix.into(),
             extension: extension.into(),
         };

@@ -107,10 +107,7 @@ pub fn model_estimator(
 /// # Errors
 ///
 /// `Mismatch` when the protocol is not dynamic; else as the settings demand.
-pub fn dynamic_estimator(
-    protocol: &Protocol,
-    settings: &DynamicSettings,
-) -> Result<IaucEstimator> {
+pub fn dynamic_estimator(protocol: &Protocol, settings: &DynamicSettings) -> Result<IaucEstimator> {
     let Protocol::Dynamic(dynamic) = protocol else {
         return Err(Error::mismatch(format!("`{IAUC}` needs a dynamic series")));
     };

@@ -77,7 +77,8 @@ pub fn measure_session<'a>(
     let mut result = SessionResult { item, fits: Vec::new(), thickness: Vec::new() };
     for fit in &item.fits {
         let settings = &plan.fit[fit.fit];
-        let subject = format!("{}/{}/{}", item.name(), settings.name, knee_name(fit.knee.as_deref()));
+        let subject =
+            format!("{}/{}/{}", item.name(), settings.name, knee_name(fit.knee.as_deref()));
         let key = StreamKey::new(plan.study.seed, &subject);
         result.fits.push(fit_result(settings, fit, key, Surroundings { limits, observer })?);
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::image::Labels;
+use crate::image::{Labels, Samples, Series, Volume};
 use crate::io::atomic;
 use crate::io::nifti::{self, Header};
 use crate::simulate::{
@@ -54,12 +54,14 @@ fn write_image(folder: &Path, image: &SimulatedImage) -> Result<()> {
     let nifti_path = file(".nii.gz");
     match &image.content {
         Content::Series { series, gradients } => {
-            nifti::write_scanner_series(&nifti_path, series, None)?;
+            write_series(&nifti_path, series)?;
             if let Some(gradients) = gradients {
                 write_gradients(&file(".bval"), &file(".bvec"), gradients)?;
             }
         }
-        Content::Mask(mask) => nifti::write_mask(&nifti_path, mask, &Header::of_grid(*mask.grid()))?,
+        Content::Mask(mask) => {
+            nifti::write_mask(&nifti_path, mask, &Header::of_grid(*mask.grid()))?
+        }
         Content::Labels(labels) => {
             nifti::write_labels(&nifti_path, labels.volume(), &Header::of_grid(*labels.grid()))?;
             atomic::write(&file(".tsv"), label_names(labels).as_bytes())?;
@@ -69,11 +71,28 @@ fn write_image(folder: &Path, image: &SimulatedImage) -> Result<()> {
             let window = voxels.iter().fold([0.0_f64, 0.0], |[low, high], &value| {
                 [low.min(f64::from(value)), high.max(f64::from(value))]
             });
-            nifti::write_map(&nifti_path, &map.volume, &Header::of_grid(*map.volume.grid()), window)?;
+            nifti::write_map(
+                &nifti_path,
+                &map.volume,
+                &Header::of_grid(*map.volume.grid()),
+                window,
+            )?;
         }
         Content::Record => {}
     }
     write_json(&file(".json"), &image.sidecar)
+}
+
+/// With noise as scanners store it, scaled int16; without noise in floating point.
+fn write_series(path: &Path, series: &Series) -> Result<()> {
+    if matches!(series.samples(), Samples::Single(_)) {
+        return nifti::write_scanner_series(path, series, None);
+    }
+    let header = Header::of_grid(*series.grid());
+    let volumes: Vec<Volume<f32>> = (0..series.n_volumes())
+        .map(|volume| series.volume(volume).map(|&signal| signal as f32))
+        .collect();
+    nifti::write_series_map(path, &volumes, &header, None)
 }
 
 fn write_gradients(bval: &Path, bvec: &Path, gradients: &GradientTable) -> Result<()> {

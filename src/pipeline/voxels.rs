@@ -120,7 +120,8 @@ impl VoxelResult {
         if let Some(uncertainty) = self.uncertainties.get(parameter) {
             return uncertainty.relative.clone();
         }
-        let pairs = self.fits.standard_errors[parameter].iter().zip(&self.fits.estimates[parameter]);
+        let pairs =
+            self.fits.standard_errors[parameter].iter().zip(&self.fits.estimates[parameter]);
         let relative = |(sd, estimate): (&f64, &f64)| {
             let u = sd / estimate;
             if u.is_finite() && *estimate > 0.0 { u } else { f64::INFINITY }
@@ -172,8 +173,7 @@ pub fn measure_voxels(work: VoxelWork<'_>, observer: &dyn Observer) -> Result<Vo
 }
 
 fn arrival(work: VoxelWork<'_>) -> Result<Option<Arrival>> {
-    let (Protocol::Dynamic(dynamic), Some(settings)) =
-        (&work.loaded.protocol, &work.plan.dynamic)
+    let (Protocol::Dynamic(dynamic), Some(settings)) = (&work.loaded.protocol, &work.plan.dynamic)
     else {
         return Ok(None);
     };
@@ -300,12 +300,7 @@ fn pseudo_experiments(
     pseudo_experiment::run(estimator, &observed, &noise.level, settings, work.key)
 }
 
-fn gate_of(
-    plan: &FitPlan,
-    fits: &Fits,
-    uncertainties: &[Uncertainty],
-    sigma: f64,
-) -> Result<Gate> {
+fn gate_of(plan: &FitPlan, fits: &Fits, uncertainties: &[Uncertainty], sigma: f64) -> Result<Gate> {
     let mut criteria = vec![Criterion::FitStatusOk, Criterion::Positive];
     if let Some([low, high]) = plan.gate.range {
         criteria.push(Criterion::ParameterRange { low, high });

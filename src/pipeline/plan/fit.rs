@@ -183,8 +183,7 @@ fn dynamic(section: &Section<'_>) -> DynamicPlan {
     let value_ms = value_ms.map(|_| table.number_within("t10_ms", 1200.0, [5.0, 10_000.0]));
     let t10 = map.map_or(T10::ValueMs(value_ms.unwrap_or(1200.0)), T10::Map);
     let arrival = table.number("arrival_s").map_or(Arrival::Region, Arrival::GivenS);
-    let relaxivity_per_s_per_mm =
-        table.number_within("relaxivity_per_s_per_mm", 4.5, [0.1, 100.0]);
+    let relaxivity_per_s_per_mm = table.number_within("relaxivity_per_s_per_mm", 4.5, [0.1, 100.0]);
     let window_s = table.number_within("window_s", 60.0, [5.0, 600.0]);
     table.finish();
     DynamicPlan { t10, relaxivity_per_s_per_mm, arrival, window_s }

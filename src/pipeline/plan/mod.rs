@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 
 pub use cohort::{CohortPlan, KneePlan, TumourPlan};
 pub use fit::{AcquisitionPlan, Arrival, DynamicPlan, FitPlan, T10};
-pub use source::{InputPlan, QueryPlan, RegionPlan};
 use serde::Serialize;
+pub use source::{InputPlan, QueryPlan, RegionPlan};
 pub use thickness::ThicknessPlan;
 pub use voxels::{GatePlan, HabitatPlan, NoisePlan, UncertaintyPlan};
 

@@ -30,7 +30,8 @@ pub(super) fn thickness(root: &Section<'_>) -> Option<ThicknessPlan> {
     let labels = query(&section, "labels");
     let cartilage = label_values(&section, "cartilage");
     if cartilage.is_empty() {
-        let error = Error::value("is missing: at least one label value").hint("as in cartilage = 1");
+        let error =
+            Error::value("is missing: at least one label value").hint("as in cartilage = 1");
         section.refuse("cartilage", error);
     }
     let bone = label_values(&section, "bone");
