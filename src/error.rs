@@ -65,7 +65,7 @@ impl ErrorKind {
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Inner {
     kind: ErrorKind,
     message: String,
@@ -156,6 +156,12 @@ impl Error {
     pub fn with_kind(mut self, kind: ErrorKind) -> Self {
         self.0.kind = kind;
         self
+    }
+
+    /// The same fault once more, for a place that keeps it and one that tells it.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        Self(Box::new(self.0.as_ref().clone()))
     }
 
     /// What sort of fault it is.

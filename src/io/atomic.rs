@@ -45,6 +45,20 @@ pub fn create_folder(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).map_err(|error| Error::from_io(ErrorKind::Create, folder, &error))
 }
 
+/// Removes `path`; a file that is not there is gone already.
+///
+/// # Errors
+///
+/// `Write` when it is there and cannot be removed.
+pub fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::from_io(ErrorKind::Write, path, &error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Temporary files are made private; results are for everyone who may enter the folder.
 #[cfg(unix)]
 fn make_readable(file: &File) -> std::io::Result<()> {

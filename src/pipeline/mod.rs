@@ -1,17 +1,22 @@
 //! From a specification to results: spec (as written) → plan (as checked) → run.
 
+pub mod group;
 pub mod load;
 pub mod locate;
 pub mod maps;
 pub mod measure;
+mod memory;
 mod observer;
+pub mod pages;
 pub mod plan;
 pub mod provenance;
 pub mod record;
 pub mod rows;
+pub mod run;
 pub mod session;
 pub mod simulated;
 pub mod spec;
+pub mod voxel_table;
 pub mod voxels;
 
 pub use observer::{Event, Observer, Silent};

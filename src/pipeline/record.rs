@@ -40,11 +40,20 @@ impl Record {
         digest::of_bytes(all.as_bytes())
     }
 
+    /// The record at `path`.
+    ///
+    /// # Errors
+    ///
+    /// `Missing` when it is not there, `Format` when it is not a record.
+    pub fn read(path: &Path) -> Result<Self> {
+        serde_json::from_str(&io::text(path)?)
+            .map_err(|error| Error::format(format!("not a record: {error}")).at_path(path))
+    }
+
     /// Whether the record at `path` was made from the same inputs, plan and version, and all its
     /// outputs are still in `output` as they were written.
     pub fn is_done(&self, path: &Path, output: &Path) -> bool {
-        let Ok(text) = io::text(path) else { return false };
-        let Ok(done) = serde_json::from_str::<Self>(&text) else { return false };
+        let Ok(done) = Self::read(path) else { return false };
         let same = done.version == self.version
             && done.plan_sha256 == self.plan_sha256
             && done.inputs == self.inputs;
