@@ -244,3 +244,41 @@ fn bounds_and_weights_are_checked() {
     let constant = VariableProjection::new(Decay(vec![0.5, 0.5]), None, [0.0, 1.0]);
     assert!(constant.err().unwrap().to_string().contains("do not depend on a rate"));
 }
+
+/// Samples made to deceive: z stands at right angles to the curve and its first three derivatives at
+/// one rate, so with a little of the curve added the profile has a nearly flat top there and may
+/// hide two maxima within one interval.
+#[test]
+fn flat_tops_hide_no_better_maximum() {
+    let x = [0.0, 0.1, 0.3, 0.7, 1.1, 1.5, 2.0, 2.5];
+    let bounds = [-0.5, 6.0];
+    let solver = solver(&x, bounds);
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let mut worst = 0.0_f64;
+    for voxel in 0..600 {
+        let mut stream = StreamKey::new(9, "flat").stream(voxel, 0);
+        let rate = -0.3 + 4.0 * stream.uniform();
+        let mut directions: Vec<Vec<f64>> = Vec::new();
+        let mut samples: Vec<f64> = x.iter().map(|_| stream.normal()).collect();
+        for power in 0..4 {
+            let mut direction: Vec<f64> =
+                x.iter().map(|&x: &f64| x.powi(power) * (-rate * x).exp()).collect();
+            for other in &directions {
+                let along = dot(&direction, other);
+                direction.iter_mut().zip(other).for_each(|(d, o)| *d -= along * o);
+            }
+            let norm = dot(&direction, &direction).sqrt();
+            direction.iter_mut().for_each(|d| *d /= norm);
+            let along = dot(&samples, &direction);
+            samples.iter_mut().zip(&direction).for_each(|(s, d)| *s -= along * d);
+            directions.push(direction);
+        }
+        let share = 10.0_f64.powf(-4.0 * stream.uniform());
+        samples.iter_mut().zip(&directions[0]).for_each(|(s, d)| *s += share * d);
+        let total = dot(&samples, &samples);
+        let found = solve(&solver, &samples);
+        let excess = found.residual_sum_of_squares - scan(&x, &samples, bounds);
+        worst = worst.max(excess / total);
+    }
+    assert!(worst < 1e-8, "{worst}");
+}
