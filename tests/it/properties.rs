@@ -40,7 +40,8 @@ fn headline_range(entry: &ModelEntry) -> [f64; 2] {
         "adc" => [-0.3e-3, 5e-3],
         "t2" => [8e-3, 0.6],
         "t1_vfa" => [0.02, 6.0],
-        name => panic!("state the range that `{name}` is held to"),
+        // A new model states here what range it is held to; NaN fails every test.
+        _ => [f64::NAN; 2],
     }
 }
 

@@ -209,20 +209,27 @@ impl<B: Basis> VariableProjection<B> {
         }
         let reachable = top - work.norm * dictionary.curvature * dictionary.spacing.powi(2) / 8.0;
         let last = dictionary.n_nodes() - 2;
-        let mut known = (usize::MAX, 0.0);
-        for cell in 0..=last {
-            if work.profile[cell].max(work.profile[cell + 1]) < reachable {
+        let (mut next, mut right) = (0, f64::NAN);
+        for node in 0..=last + 1 {
+            if work.profile[node] < reachable {
                 continue;
             }
-            let left = if known.0 == cell { known.1 } else { self.tangent(cell, work) };
-            let right = self.tangent(cell + 1, work);
-            known = (cell + 1, right);
-            if cell == 0 && left <= 0.0 {
-                self.try_bound(0, work);
+            let first = node.saturating_sub(1);
+            if first > next || right.is_nan() {
+                next = first.max(next);
+                right = self.tangent(next, work);
             }
-            self.examine(cell, [left, right], work);
-            if cell == last && right >= 0.0 {
-                self.try_bound(1, work);
+            while next <= node.min(last) {
+                let left = right;
+                right = self.tangent(next + 1, work);
+                if next == 0 && left <= 0.0 {
+                    self.try_bound(0, work);
+                }
+                self.examine(next, [left, right], work);
+                if next == last && right >= 0.0 {
+                    self.try_bound(1, work);
+                }
+                next += 1;
             }
         }
     }
@@ -244,7 +251,8 @@ impl<B: Basis> VariableProjection<B> {
                 *top = if value > *top { value } else { *top };
             }
         }
-        tops.iter().chain(rest).fold(f64::NEG_INFINITY, |top, &value| top.max(value))
+        let higher = |top: f64, &value: &f64| if value > top { value } else { top };
+        rest.iter().fold(tops.iter().fold(f64::NEG_INFINITY, higher), higher)
     }
 
     /// Slope of the profile along the arc at a node.
@@ -367,23 +375,24 @@ impl<B: Basis> VariableProjection<B> {
             self.evaluate(best.rate, work);
         }
         let d = best.correction;
-        for k in 0..work.curve.len() {
-            let (f1, f2) = (work.first[k], work.second[k]);
-            work.curve[k] += d * (f1 + 0.5 * d * f2);
-            work.first[k] = f1 + d * f2;
+        let derivatives = work.first.iter_mut().zip(work.second.iter());
+        for (f, (f1, &f2)) in work.curve.iter_mut().zip(derivatives) {
+            *f += d * (*f1 + 0.5 * d * f2);
+            *f1 += d * f2;
         }
         let (mut p, mut q, mut q1) = (0.0, 0.0, 0.0);
-        for k in 0..work.curve.len() {
-            let f = self.weights[k] * work.curve[k];
-            p += f * work.samples[k];
-            q += f * work.curve[k];
-            q1 += f * work.first[k];
+        let curves = || work.curve.iter().zip(work.first.iter());
+        let samples = || work.samples.iter().zip(&self.weights);
+        for ((&f, &f1), (&sample, &weight)) in curves().zip(samples()) {
+            p += weight * f * sample;
+            q += weight * f * f;
+            q1 += weight * f * f1;
         }
         let (amplitude, along) = (p / q, q1 / q);
         let (mut rss, mut across) = (0.0, 0.0);
-        for k in 0..work.curve.len() {
-            rss += self.weights[k] * (work.samples[k] - amplitude * work.curve[k]).powi(2);
-            across += self.weights[k] * (work.first[k] - along * work.curve[k]).powi(2);
+        for ((&f, &f1), (&sample, &weight)) in curves().zip(samples()) {
+            rss += weight * (sample - amplitude * f).powi(2);
+            across += weight * (f1 - along * f).powi(2);
         }
         let singular = across <= (64.0 * f64::EPSILON * along).powi(2) * q || across <= 0.0;
         let gram = Gram { q, along, across: if singular { f64::NAN } else { across } };

@@ -140,7 +140,7 @@ fn no_rate_fits_noise_better_than_the_one_found() {
                 found.residual_sum_of_squares
             };
             let best = scan(x, &samples, bounds);
-            assert!(rss <= best + 1e-8 * total, "{voxel}: {rss} > {best} {samples:?} {found:?}");
+            assert!(rss <= best + 1e-12 * total, "{voxel}: {rss} > {best} {samples:?} {found:?}");
             inside += u32::from(found.ending == Ending::Converged);
         }
         assert!(inside > 300, "{inside}");
@@ -243,4 +243,63 @@ fn bounds_and_weights_are_checked() {
     assert!(new(Some(&[1.0]), [0.0, 1.0]).is_err());
     let constant = VariableProjection::new(Decay(vec![0.5, 0.5]), None, [0.0, 1.0]);
     assert!(constant.err().unwrap().to_string().contains("do not depend on a rate"));
+}
+
+/// Unit curve at a rate.
+fn direction(x: &[f64], rate: f64) -> Vec<f64> {
+    let curve: Vec<f64> = x.iter().map(|x| (-rate * x).exp()).collect();
+    let norm = curve.iter().map(|f| f * f).sum::<f64>().sqrt();
+    curve.iter().map(|f| f / norm).collect()
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// Samples made to deceive: at one rate the first three derivatives of their profile vanish, so it
+/// has a nearly flat top there that may hide two maxima within one interval.
+fn flat_samples(x: &[f64], stream: &mut crate::random::Stream) -> Vec<f64> {
+    let (rate, step) = (-0.3 + 3.5 * stream.uniform(), 0.02);
+    let at: Vec<Vec<f64>> = (-2..=2).map(|k| direction(x, rate + f64::from(k) * step)).collect();
+    let stencils =
+        [[0.0, -1.0, 0.0, 1.0, 0.0], [0.0, 1.0, -2.0, 1.0, 0.0], [-1.0, 2.0, 0.0, -2.0, 1.0]];
+    let share = stream.uniform();
+    let mut samples: Vec<f64> =
+        at[2].iter().map(|u| share * stream.normal() + (1.0 - share) * u).collect();
+    let mut frame: Vec<Vec<f64>> = Vec::new();
+    for stencil in stencils {
+        let mut axis: Vec<f64> =
+            (0..x.len()).map(|k| stencil.iter().zip(&at).map(|(c, u)| c * u[k]).sum()).collect();
+        for other in &frame {
+            let along = dot(&axis, other);
+            axis.iter_mut().zip(other).for_each(|(a, o)| *a -= along * o);
+        }
+        let norm = dot(&axis, &axis).sqrt();
+        axis = axis.iter().map(|a| a / norm).collect();
+        let along = dot(&samples, &axis);
+        samples.iter_mut().zip(&axis).for_each(|(s, a)| *s -= along * a);
+        frame.push(axis);
+    }
+    let tilt = 10.0_f64.powf(-2.0 - 4.0 * stream.uniform());
+    samples.iter().map(|sample| sample + tilt * stream.normal()).collect()
+}
+
+#[test]
+fn flat_tops_hide_no_better_maximum() {
+    let x = [0.0, 0.1, 0.3, 0.7, 1.1, 1.5, 2.0, 2.5];
+    let bounds = [-0.5, 6.0];
+    let solver = solver(&x, bounds);
+    for voxel in 0..600 {
+        let samples = flat_samples(&x, &mut StreamKey::new(9, "flat").stream(voxel, 0));
+        let total = dot(&samples, &samples);
+        let found = solve(&solver, &samples);
+        let rss = if found.ending == Ending::NoPositiveAmplitude {
+            total
+        } else {
+            found.residual_sum_of_squares
+        };
+        let excess = (rss - scan(&x, &samples, bounds)) / total;
+        // Without the closer look at unsettled intervals the worst is 9e-9.
+        assert!(excess < 1e-12, "{excess} {samples:?} {found:?}");
+    }
 }
