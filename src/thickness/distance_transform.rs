@@ -76,11 +76,13 @@ fn scan_row(row: &mut [f32], inside: &[bool], spacing_mm: f64) {
     }
 }
 
-/// One parabola of the envelope.
+/// One parabola of the envelope; lengths along the line are in voxels, heights in voxels².
 #[derive(Clone, Copy)]
 struct Parabola {
     site: usize,
-    height_mm2: f64,
+    height: f64,
+    /// Height plus the square of the site.
+    at_zero: f64,
     /// From here on it is the lowest.
     start: f64,
 }
@@ -89,6 +91,7 @@ struct Parabola {
 #[derive(Clone)]
 struct Envelope {
     spacing2_mm2: f64,
+    per_spacing2: f64,
     /// `1 / 2d` for every distance `d` between two voxels of a line.
     half_reciprocals: Vec<f64>,
     lines: Vec<f64>,
@@ -99,6 +102,7 @@ impl Envelope {
     fn new(n: usize, spacing_mm: f64) -> Self {
         Self {
             spacing2_mm2: spacing_mm * spacing_mm,
+            per_spacing2: (spacing_mm * spacing_mm).recip(),
             half_reciprocals: (0..n).map(|d| 0.5 / d as f64).collect(),
             lines: vec![0.0; n * BLOCK],
             parabolas: Vec::with_capacity(n),
@@ -107,20 +111,31 @@ impl Envelope {
 
     /// Transforms every column (axis 0) of `slice`, shape `[n, n_columns]`, in place.
     fn columns(&mut self, mut slice: ArrayViewMut2<'_, f32>) {
-        let n = slice.nrows();
+        let (n, n_columns) = slice.dim();
         let mut lines = std::mem::take(&mut self.lines);
-        for mut block in slice.axis_chunks_iter_mut(Axis(1), BLOCK) {
-            for (q, row) in block.rows().into_iter().enumerate() {
-                for (column, &value) in row.iter().enumerate() {
-                    lines[column * n + q] = f64::from(value);
+        for start in (0..n_columns).step_by(BLOCK) {
+            let block = start..n_columns.min(start + BLOCK);
+            let mut largest = 0.0_f32;
+            let mut smallest = f32::INFINITY;
+            for (q, row) in slice.rows().into_iter().enumerate() {
+                let values = row.to_slice().map_or(&[][..], |row| &row[block.clone()]);
+                for (line, &value) in lines.chunks_exact_mut(n).zip(values) {
+                    line[q] = f64::from(value) * self.per_spacing2;
+                    largest = largest.max(value);
+                    smallest = smallest.min(value);
                 }
             }
-            for line in lines.chunks_exact_mut(n).take(block.ncols()) {
+            // Nothing to spread, or nothing left to lower.
+            if smallest.is_infinite() || largest <= 0.0 {
+                continue;
+            }
+            for line in lines.chunks_exact_mut(n).take(block.len()) {
                 self.line(line);
             }
-            for (q, row) in block.rows_mut().into_iter().enumerate() {
-                for (column, value) in row.into_iter().enumerate() {
-                    *value = lines[column * n + q] as f32;
+            for (q, row) in slice.rows_mut().into_iter().enumerate() {
+                let values = row.into_slice().map_or(&mut [][..], |row| &mut row[block.clone()]);
+                for (line, value) in lines.chunks_exact(n).zip(values) {
+                    *value = (line[q] * self.spacing2_mm2) as f32;
                 }
             }
         }
@@ -128,13 +143,10 @@ impl Envelope {
     }
 
     fn line(&mut self, line: &mut [f64]) {
-        if line.iter().all(|&value| value <= 0.0) {
-            return;
-        }
         self.parabolas.clear();
-        for (q, &height_mm2) in line.iter().enumerate() {
-            if height_mm2.is_finite() {
-                self.add(q, height_mm2);
+        for (q, &height) in line.iter().enumerate() {
+            if height.is_finite() {
+                self.add(q, height);
             }
         }
         let mut parabolas = self.parabolas.iter().peekable();
@@ -144,24 +156,23 @@ impl Envelope {
                 lowest = next;
             }
             let voxels = q as f64 - lowest.site as f64;
-            *value = lowest.height_mm2 + self.spacing2_mm2 * voxels * voxels;
+            *value = lowest.height + voxels * voxels;
         }
     }
 
     /// Puts the parabola at `site` on the envelope and takes off those it hides.
-    fn add(&mut self, site: usize, height_mm2: f64) {
+    fn add(&mut self, site: usize, height: f64) {
+        let at_zero = height + (site * site) as f64;
         let mut start = f64::NEG_INFINITY;
         while let Some(last) = self.parabolas.last() {
-            let rise = (height_mm2 - last.height_mm2) / self.spacing2_mm2
-                + (site * site - last.site * last.site) as f64;
-            let crossing = rise * self.half_reciprocals[site - last.site];
+            let crossing = (at_zero - last.at_zero) * self.half_reciprocals[site - last.site];
             if crossing > last.start {
                 start = crossing;
                 break;
             }
             self.parabolas.pop();
         }
-        self.parabolas.push(Parabola { site, height_mm2, start });
+        self.parabolas.push(Parabola { site, height, at_zero, start });
     }
 }
 

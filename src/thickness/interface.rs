@@ -210,8 +210,7 @@ fn enclosed_area_mm2(bone: &IsoSurface, covered: &[bool]) -> f64 {
     let largest = (0..areas_mm2.len()).max_by(|&a, &b| areas_mm2[a].total_cmp(&areas_mm2[b]));
     (0..areas_mm2.len())
         .filter(|&piece| touches[piece] && !open[piece] && Some(piece) != largest)
-        .map(|piece| areas_mm2[piece])
-        .sum()
+        .fold(0.0, |sum, piece| sum + areas_mm2[piece])
 }
 
 /// Disjoint sets of vertices.

@@ -36,7 +36,12 @@ impl PointIndex {
     /// The point nearest to `position_mm`, the first in the list among equals; `None` where there is
     /// no point.
     pub(super) fn nearest(&self, position_mm: [f64; 3]) -> Option<Nearest> {
-        let mut best = Nearest { id: usize::MAX, squared_mm2: f64::INFINITY };
+        self.nearest_within(position_mm, f64::INFINITY)
+    }
+
+    /// The nearest point if its squared distance is at most `limit_mm2`.
+    pub(super) fn nearest_within(&self, position_mm: [f64; 3], limit_mm2: f64) -> Option<Nearest> {
+        let mut best = Nearest { id: usize::MAX, squared_mm2: limit_mm2 };
         self.search(0..self.ids.len(), position_mm, &mut best);
         (best.id != usize::MAX).then_some(best)
     }
@@ -116,6 +121,8 @@ mod tests {
                 .unwrap();
             let found = index.nearest(position).unwrap();
             assert_eq!(found, Nearest { id: best, squared_mm2: squared(&points[best]) });
+            assert_eq!(index.nearest_within(position, found.squared_mm2), Some(found));
+            assert_eq!(index.nearest_within(position, found.squared_mm2 - 1e-9), None);
         }
     }
 

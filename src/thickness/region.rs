@@ -40,15 +40,18 @@ impl Region {
         let origin = [0, 1, 2].map(|a| low[a].saturating_sub(margin[a]));
         let shape = [0, 1, 2].map(|a| (high[a] + margin[a]).min(grid.shape()[a]) - origin[a]);
         let mut region = Self { grid, origin, shape, tissues: Vec::new() };
-        region.tissues = (0..shape.iter().product())
-            .map(|at| {
-                let index = region.grid_index(region.voxel(at));
-                match (cartilage.contains(index), bone.is_some_and(|bone| bone.contains(index))) {
-                    (true, _) => Tissue::Cartilage,
-                    (false, true) => Tissue::Bone,
-                    (false, false) => Tissue::Background,
-                }
-            })
+        let tissue = |index: usize| match (
+            cartilage.contains(index),
+            bone.is_some_and(|bone| bone.contains(index)),
+        ) {
+            (true, _) => Tissue::Cartilage,
+            (false, true) => Tissue::Bone,
+            (false, false) => Tissue::Background,
+        };
+        let rows = (0..shape[2]).flat_map(|k| (0..shape[1]).map(move |j| [0, j, k]));
+        region.tissues = rows
+            .map(|first| region.grid_index(first))
+            .flat_map(|start| (start..start + shape[0]).map(tissue))
             .collect();
         region
     }
@@ -210,10 +213,14 @@ fn smooth_row(row: &mut [f32], half_kernel: &[f32], copy: &mut Vec<f32>) {
     copy.extend(std::iter::repeat_n(first, radius));
     copy.extend_from_slice(row);
     copy.extend(std::iter::repeat_n(last, radius));
-    for (i, value) in row.iter_mut().enumerate() {
-        *value = half_kernel[0] * copy[i + radius];
-        for (d, weight) in half_kernel.iter().enumerate().skip(1) {
-            *value += weight * (copy[i + radius - d] + copy[i + radius + d]);
+    let width = row.len();
+    let shifted = |start: usize| &copy[start..start + width];
+    let centre = shifted(radius).iter();
+    row.iter_mut().zip(centre).for_each(|(value, centre)| *value = half_kernel[0] * centre);
+    for (d, &weight) in half_kernel.iter().enumerate().skip(1) {
+        let (before, after) = (shifted(radius - d), shifted(radius + d));
+        for ((value, a), b) in row.iter_mut().zip(before).zip(after) {
+            *value += weight * (a + b);
         }
     }
 }

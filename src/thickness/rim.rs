@@ -21,16 +21,17 @@ impl<'a> InterfaceIndex<'a> {
         Self { rim, points: PointIndex::new(points_mm), curve: PointIndex::new(&curve), rim_mm }
     }
 
-    /// The nearest point of the interface, unless that lies on the curve or the curve is nearer
-    /// than the width of the rim.
+    /// The nearest point of the interface, unless that lies on the curve or the curve is within the
+    /// width of the rim.
     pub(super) fn facing(&self, position_mm: [f64; 3]) -> Option<Nearest> {
-        let nearest = self.points.nearest(position_mm)?;
-        (!self.rim[nearest.id] && !self.is_near_curve(position_mm)).then_some(nearest)
+        if self.is_near_curve(position_mm) {
+            return None;
+        }
+        self.points.nearest(position_mm).filter(|nearest| !self.rim[nearest.id])
     }
 
-    /// Whether the curve is nearer than the width of the rim.
+    /// Whether the curve is within the width of the rim.
     pub(super) fn is_near_curve(&self, position_mm: [f64; 3]) -> bool {
-        let nearest = self.curve.nearest(position_mm);
-        nearest.is_some_and(|nearest| nearest.squared_mm2 < self.rim_mm * self.rim_mm)
+        self.curve.nearest_within(position_mm, self.rim_mm * self.rim_mm).is_some()
     }
 }

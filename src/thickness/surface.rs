@@ -137,22 +137,17 @@ impl Crossings {
         let rows: Vec<Vec<Edge>> = (0..ny * nz)
             .into_par_iter()
             .map(|row| {
-                let last = [nx - 1, ny - 1, nz - 1];
-                let (j, k) = (row % ny, row / ny);
+                // Directions that leave the box are not looked at.
+                let last_y = if row % ny + 1 == ny { !0b1100_1100 } else { !0 };
+                let last_z = if row / ny + 1 == nz { !0b1111_0000 } else { !0 };
                 let mut edges = Vec::new();
-                for i in 0..nx {
-                    let at = i + nx * row;
-                    for direction in 1..8 {
-                        let fits = [i, j, k]
-                            .into_iter()
-                            .enumerate()
-                            .all(|(axis, x)| direction >> axis & 1 == 0 || x < last[axis]);
-                        if fits
-                            && is_inside(field[at])
-                                != is_inside(field[at + offset(shape, direction)])
-                        {
-                            edges.push(8 * at + direction);
-                        }
+                for (i, corners) in corners_of_row(shape, field, row).enumerate() {
+                    let last_x = if i + 1 == nx { !0b1010_1010 } else { !0 };
+                    let other = if corners & 1 == 1 { !corners } else { corners };
+                    let crossed: u8 = other & last_x & last_y & last_z;
+                    let directions = (1..8).filter(|direction| crossed >> direction & 1 == 1);
+                    if crossed != 0 {
+                        edges.extend(directions.map(|direction| 8 * (i + nx * row) + direction));
                     }
                 }
                 edges
@@ -177,15 +172,11 @@ impl Crossings {
     fn triangles_of_layer(&self, cuts: &[Cut], field: &[f32], k: usize) -> Vec<[u32; 3]> {
         let [nx, ny, _] = self.shape;
         let mut triangles = Vec::new();
-        for j in 0..ny - 1 {
-            for base in (0..nx - 1).map(|i| i + nx * (j + ny * k)) {
-                let inside = (0..8).fold(0_usize, |bits, corner| {
-                    let within = is_inside(field[base + offset(self.shape, corner)]);
-                    bits | usize::from(within) << corner
-                });
-                if inside != 0 && inside != 0xFF {
-                    for cut in cuts.iter().filter(|cut| cut.applies_to(inside)) {
-                        self.add_triangles(base, cut, &mut triangles);
+        for row in (0..ny - 1).map(|j| j + ny * k) {
+            for (i, corners) in corners_of_row(self.shape, field, row).take(nx - 1).enumerate() {
+                if corners != 0 && corners != 0xFF {
+                    for cut in cuts.iter().filter(|cut| cut.applies_to(corners)) {
+                        self.add_triangles(i + nx * row, cut, &mut triangles);
                     }
                 }
             }
@@ -210,8 +201,8 @@ impl Crossings {
 /// How the surface cuts one tetrahedron whose inside corners are known.
 struct Cut {
     /// The corners of the tetrahedron, and those of them that are inside, as bits of the cell.
-    corners: usize,
-    inside: usize,
+    corners: u8,
+    inside: u8,
     /// The three or four edges that are crossed, anticlockwise seen from outside.
     ring: Vec<(usize, usize)>,
 }
@@ -240,7 +231,7 @@ impl Cut {
         if dot(cross(difference(q, p), difference(r, p)), outward) < 0.0 {
             ring.reverse();
         }
-        let bits = |corners: &[usize]| corners.iter().fold(0, |bits, corner| bits | 1 << corner);
+        let bits = |corners: &[usize]| corners.iter().fold(0_u8, |bits, corner| bits | 1 << corner);
         Self {
             corners: bits(&tetrahedron),
             inside: bits(&within),
@@ -248,13 +239,33 @@ impl Cut {
         }
     }
 
-    fn applies_to(&self, inside: usize) -> bool {
+    fn applies_to(&self, inside: u8) -> bool {
         inside & self.corners == self.inside
     }
 }
 
 fn is_inside(value: f32) -> bool {
     value >= LEVEL
+}
+
+/// For each voxel of a row, which corners of the cell above it are inside, as bits; beyond the box
+/// the last voxel counts once more.
+fn corners_of_row([nx, ny, nz]: [usize; 3], field: &[f32], row: usize) -> impl Iterator<Item = u8> {
+    let next_y = usize::from(row % ny + 1 < ny);
+    let next_z = if row / ny + 1 < nz { ny } else { 0 };
+    let rows = [row, row + next_y, row + next_z, row + next_y + next_z]
+        .map(|row| &field[row * nx..(row + 1) * nx]);
+    let face = move |i: usize| {
+        let bit = |corner: usize| u8::from(is_inside(rows[corner][i])) << (2 * corner);
+        bit(0) | bit(1) | bit(2) | bit(3)
+    };
+    let mut below = face(0);
+    (0..nx).map(move |i| {
+        let above = face((i + 1).min(nx - 1));
+        let corners = below | above << 1;
+        below = above;
+        corners
+    })
 }
 
 /// Step in the linear index from a corner of a cell to the one that `bits` name.

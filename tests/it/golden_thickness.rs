@@ -317,6 +317,15 @@ fn a_stray_piece_of_cartilage_is_left_out_and_reported() {
 }
 
 #[test]
+fn a_gap_between_the_labels_is_warned_about() {
+    let grid = grid([6.0; 3], 0.0);
+    let bone = mask(grid, |p| p[2] < if p[0] < -2.0 { -2.0 } else { -5.0 });
+    let cartilage = mask(grid, |p| (-2.0..0.0).contains(&p[2]));
+    let thickness = thickness::measure(&cartilage, Some(&bone), &Settings::default()).unwrap();
+    assert_eq!(thickness.warnings, [Warning::SmallInterface]);
+}
+
+#[test]
 fn thickness_is_the_same_for_every_number_of_threads() {
     let (cartilage, bone) = slab(2.0, 30.0);
     let with = |threads| {
