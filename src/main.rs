@@ -1,3 +1,7 @@
 //! The `biomarker` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    biomarker::cli::main()
+}

@@ -1,5 +1,6 @@
 //! From a specification to results: spec (as written) → plan (as checked) → run.
 
+pub mod check;
 pub mod group;
 pub mod load;
 pub mod locate;
@@ -15,6 +16,7 @@ pub mod rows;
 pub mod run;
 pub mod session;
 pub mod simulated;
+pub mod single;
 pub mod spec;
 pub mod voxel_table;
 pub mod voxels;

@@ -140,7 +140,6 @@ fn inputs(result: &SessionResult<'_>, fit: &FitResult<'_>) -> Vec<(String, Strin
         fit.item.source.images.iter().map(|path| result.item.relative(path)).collect();
     let shape = fit.header.grid().shape();
     let spacing = fit.header.grid().affine().spacing_mm();
-    let noise = &fit.voxels.noise.level;
     let mut rows = vec![
         (format!("{} {}", fit.plan.name, fit.region), files.join(", ")),
         (
@@ -156,16 +155,16 @@ fn inputs(result: &SessionResult<'_>, fit: &FitResult<'_>) -> Vec<(String, Strin
             ),
         ),
         ("acquisition".into(), acquisition(&fit.protocol)),
-        (
-            "noise level".into(),
-            format!(
-                "σ = {} by {} from {} voxels",
-                shown(noise.sigma()),
-                noise.method().name(),
-                noise.n_voxels()
-            ),
-        ),
     ];
+    if let Some(noise) = fit.voxels.noise.as_ref().map(|noise| noise.level) {
+        let text = format!(
+            "σ = {} by {} from {} voxels",
+            shown(noise.sigma()),
+            noise.method().name(),
+            noise.n_voxels()
+        );
+        rows.push(("noise level".into(), text));
+    }
     if let Some(arrival) = fit.voxels.arrival {
         let text = format!(
             "{:.2} s by {}, {} baseline frames",

@@ -96,7 +96,7 @@ impl<'a> Rows<'a> {
                         .place(&mut table, fit, parameter)
                         .text("selection", selection.name())
                         .integer("n", places.len())
-                        .real("sigma", fit.voxels.noise.level.sigma())
+                        .optional_real("sigma", sigma(fit))
                         .real("volume_ml", volume_ml(fit, places.len()));
                     let row = uncertainty(row, fit, index, &places);
                     let values = fit.voxels.values(index, &places);
@@ -206,7 +206,7 @@ impl<'a> Rows<'a> {
                 .text("status", if enough { "passed" } else { "failed" })
                 .optional_text("message", (!enough).then_some("too few voxels are left"))
                 .finish()?;
-            if let Some(agreement) = fit.voxels.noise.agreement {
+            if let Some(agreement) = fit.voxels.noise.as_ref().and_then(|noise| noise.agreement) {
                 let agrees = agreement <= 0.10;
                 self.ids(&mut table)
                     .text("check", name("noise level"))
@@ -357,8 +357,8 @@ fn tumour<'t>(row: Row<'t>, fit: &FitResult<'_>) -> Row<'t> {
         .integer("gated_n", gated.len())
         .real("kept_fraction", fit.voxels.gate.kept_fraction())
         .real("volume_ml", volume_ml(fit, n_region))
-        .real("sigma", fit.voxels.noise.level.sigma())
-        .text("sigma_method", fit.voxels.noise.level.method().name())
+        .optional_real("sigma", sigma(fit))
+        .optional_text("sigma_method", fit.voxels.noise.as_ref().map(|n| n.level.method().name()))
         .optional_real("snr0", Some(fit.voxels.snr0).filter(|snr| snr.is_finite()));
     let row = spread(row, "naive", features(&naive).as_ref());
     let row = match features(&gated) {
@@ -405,6 +405,10 @@ fn thickness_of_knee<'t>(row: Row<'t>, result: &ThicknessResult<'_>) -> Row<'t> 
         .real("p25", summary.p25_mm)
         .real("mean", summary.mean_mm)
         .real("sd", summary.sd_mm)
+}
+
+fn sigma(fit: &FitResult<'_>) -> Option<f64> {
+    fit.voxels.noise.as_ref().map(|noise| noise.level.sigma())
 }
 
 fn no_voxels(selection: Selection) -> &'static str {

@@ -44,8 +44,8 @@ pub struct VoxelResult {
     pub parameters: Vec<Parameter>,
     /// Estimates of the region.
     pub fits: Fits,
-    /// Noise level.
-    pub noise: NoiseEstimate,
+    /// Noise level; none where none was asked for.
+    pub noise: Option<NoiseEstimate>,
     /// One per parameter; empty where pseudo-experiments are switched off.
     pub uncertainties: Vec<Uncertainty>,
     /// What the gate kept.
@@ -153,12 +153,17 @@ pub fn measure_voxels(work: VoxelWork<'_>, observer: &dyn Observer) -> Result<Vo
     };
     let first = fit(None, "fit")?;
     let noise = noise(work, &first, arrival)?;
-    let fits = fit(Some(&noise), "fit")?;
-    let uncertainties = pseudo_experiments(work, estimator.as_ref(), &fits, &noise, observer)?;
-    let snr0 = snr0(&fits, noise.level.sigma());
+    let fits = match &noise {
+        Some(noise) => fit(Some(noise), "fit")?,
+        None => first,
+    };
+    let uncertainties =
+        pseudo_experiments(work, estimator.as_ref(), &fits, noise.as_ref(), observer)?;
+    let sigma = noise.as_ref().map(|noise| noise.level.sigma());
+    let snr0 = snr0(&fits, sigma.unwrap_or(f64::NAN));
     let mut result = VoxelResult {
-        gate: gate_of(work.plan, &fits, &uncertainties, noise.level.sigma())?,
-        warnings: noise.warnings.iter().chain(&work.loaded.warnings).cloned().collect(),
+        gate: gate_of(work.plan, &fits, &uncertainties, sigma)?,
+        warnings: work.loaded.warnings.clone(),
         parameters,
         fits,
         noise,
@@ -167,6 +172,7 @@ pub fn measure_voxels(work: VoxelWork<'_>, observer: &dyn Observer) -> Result<Vo
         arrival,
         snr0,
     };
+    result.warnings.extend(result.noise.iter().flat_map(|noise| noise.warnings.clone()));
     result.warnings.extend(arrival.and_then(|arrival| arrival.warning()));
     result.habitats = habitats(work.plan.habitat.as_ref(), &mut result)?;
     Ok(result)
@@ -215,7 +221,12 @@ fn estimator(work: VoxelWork<'_>, arrival: Option<Arrival>) -> Result<Box<dyn Es
     measure::model_estimator(&plan.model, &work.loaded.protocol, &settings)
 }
 
-fn noise(work: VoxelWork<'_>, fits: &Fits, arrival: Option<Arrival>) -> Result<NoiseEstimate> {
+fn noise(
+    work: VoxelWork<'_>,
+    fits: &Fits,
+    arrival: Option<Arrival>,
+) -> Result<Option<NoiseEstimate>> {
+    let Some(choice) = noise_choice(&work.plan.noise) else { return Ok(None) };
     let repeats = repeats(&work.loaded.protocol);
     let frames: Vec<usize> = (0..arrival.map_or(0, |a| a.n_baseline_frames())).collect();
     let times = match &work.loaded.protocol {
@@ -236,12 +247,16 @@ fn noise(work: VoxelWork<'_>, fits: &Fits, arrival: Option<Arrival>) -> Result<N
         air: None,
         baseline: arrival.map(|_| Baseline { frames: &frames, frame_times_s: times }),
     };
-    select::estimate(noise_choice(&work.plan.noise), &inputs)
+    select::estimate(choice, &inputs).map(Some)
 }
 
-fn noise_choice(plan: &NoisePlan) -> NoiseChoice {
+/// What the plan asks for; `None` where it wants no noise level.
+fn noise_choice(plan: &NoisePlan) -> Option<NoiseChoice> {
     if let Some(sigma) = plan.sigma {
-        return NoiseChoice::Given { sigma, distribution: NoiseDistribution::Rician };
+        return Some(NoiseChoice::Given { sigma, distribution: NoiseDistribution::Rician });
+    }
+    if plan.method == "none" {
+        return None;
     }
     let methods = [
         NoiseMethod::Repeat,
@@ -249,10 +264,8 @@ fn noise_choice(plan: &NoisePlan) -> NoiseChoice {
         NoiseMethod::Background,
         NoiseMethod::DynamicBaseline,
     ];
-    match methods.into_iter().find(|method| method.name() == plan.method) {
-        Some(method) => NoiseChoice::Method(method),
-        None => NoiseChoice::Automatic,
-    }
+    let named = methods.into_iter().find(|method| method.name() == plan.method);
+    Some(named.map_or(NoiseChoice::Automatic, NoiseChoice::Method))
 }
 
 /// Groups of volumes that were weighted alike and are at least two.
@@ -275,13 +288,13 @@ fn pseudo_experiments(
     work: VoxelWork<'_>,
     estimator: &dyn Estimator,
     fits: &Fits,
-    noise: &NoiseEstimate,
+    noise: Option<&NoiseEstimate>,
     observer: &dyn Observer,
 ) -> Result<Vec<Uncertainty>> {
     let plan = &work.plan.uncertainty;
-    if plan.pseudo_experiments == 0 {
+    let Some(noise) = noise.filter(|_| plan.pseudo_experiments > 0) else {
         return Ok(Vec::new());
-    }
+    };
     // Around observed magnitudes Rician draws would add the noise floor a second time.
     let distribution = match work.plan.dynamic {
         Some(_) => NoiseDistribution::Gaussian,
@@ -300,7 +313,12 @@ fn pseudo_experiments(
     pseudo_experiment::run(estimator, &observed, &noise.level, settings, work.key)
 }
 
-fn gate_of(plan: &FitPlan, fits: &Fits, uncertainties: &[Uncertainty], sigma: f64) -> Result<Gate> {
+fn gate_of(
+    plan: &FitPlan,
+    fits: &Fits,
+    uncertainties: &[Uncertainty],
+    sigma: Option<f64>,
+) -> Result<Gate> {
     let mut criteria = vec![Criterion::FitStatusOk, Criterion::Positive];
     if let Some([low, high]) = plan.gate.range {
         criteria.push(Criterion::ParameterRange { low, high });
@@ -316,7 +334,7 @@ fn gate_of(plan: &FitPlan, fits: &Fits, uncertainties: &[Uncertainty], sigma: f6
         parameter: 0,
         relative_uncertainty: relative,
         signal_to_noise: &[],
-        sigma: Some(sigma),
+        sigma,
     };
     gate(inputs, &criteria)
 }

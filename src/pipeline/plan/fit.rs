@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::source::{QueryPlan, RegionPlan, query, query_of, region};
 use super::voxels::{self, GatePlan, HabitatPlan, NoisePlan, UncertaintyPlan};
 use crate::error::Error;
+use crate::perfusion::IntegrationWindow;
 use crate::pipeline::measure;
 use crate::pipeline::spec::Section;
 
@@ -125,6 +126,11 @@ fn fit(section: Section<'_>, root: &Section<'_>) -> Option<FitPlan> {
         habitat: voxels::habitat(&section, if is_dynamic { "highest" } else { "lowest" }),
         model: model.unwrap_or_default(),
     };
+    if plan.noise.method == "none" && plan.uncertainty.pseudo_experiments > 0 {
+        let error = Error::value("pseudo-experiments need a noise level")
+            .hint("set uncertainty.pseudo_experiments = 0, or another noise.method");
+        section.refuse("noise.method", error);
+    }
     section.finish();
     (!plan.model.is_empty()).then_some(plan)
 }
@@ -184,7 +190,11 @@ fn dynamic(section: &Section<'_>) -> DynamicPlan {
     let t10 = map.map_or(T10::ValueMs(value_ms.unwrap_or(1200.0)), T10::Map);
     let arrival = table.number("arrival_s").map_or(Arrival::Region, Arrival::GivenS);
     let relaxivity_per_s_per_mm = table.number_within("relaxivity_per_s_per_mm", 4.5, [0.1, 100.0]);
-    let window_s = table.number_within("window_s", 60.0, [5.0, 600.0]);
+    let window_s = table.number("window_s").unwrap_or(60.0);
+    if IntegrationWindow::from_duration_s(window_s).is_none() {
+        let error = Error::value(format!("{window_s} is not 30, 60, 90, 120 or 180"));
+        table.refuse("window_s", error);
+    }
     table.finish();
     DynamicPlan { t10, relaxivity_per_s_per_mm, arrival, window_s }
 }

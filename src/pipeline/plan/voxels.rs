@@ -9,7 +9,7 @@ use crate::unit::Unit;
 /// How σ is obtained.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NoisePlan {
-    /// `auto`, `repeat`, `residual`, `background`, `dce_baseline` or `given`.
+    /// `auto`, `repeat`, `residual`, `background`, `dce_baseline`, `given` or `none`.
     pub method: String,
     /// σ in signal units, for `given`.
     pub sigma: Option<f64>,
@@ -46,7 +46,8 @@ pub struct HabitatPlan {
     pub report: String,
 }
 
-const NOISE_METHODS: [(&str, &str); 6] = [
+const NOISE_METHODS: [(&str, &str); 7] = [
+    ("none", "none"),
     ("auto", "auto"),
     ("repeat", "repeat"),
     ("residual", "residual"),

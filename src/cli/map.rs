@@ -1,0 +1,203 @@
+//! `biomarker map`: one model on one series, no TOML.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::console::{self, Console};
+use super::size::parse_size;
+use super::{Common, Outcome};
+use crate::error::{Error, ErrorKind, Result};
+use crate::io::gradient_table;
+use crate::io::nifti::ReadLimits;
+use crate::pipeline::load::SeriesPaths;
+use crate::pipeline::measure;
+use crate::pipeline::plan::AcquisitionPlan;
+use crate::pipeline::single::{self, ArterialCurve, Background, MapRequest, MapResult};
+
+/// Options of `biomarker map`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// Model, as `biomarker models` lists it.
+    model: String,
+    /// One 4-D image, or one image per volume.
+    #[arg(required = true)]
+    series: Vec<PathBuf>,
+    /// Folder of the maps.
+    #[arg(long, short, value_name = "DIR")]
+    output: PathBuf,
+    #[command(flatten)]
+    acquisition: Acquisition,
+    #[command(flatten)]
+    dynamic: Dynamic,
+    /// Region to fit; the whole image by default.
+    #[arg(long, value_name = "FILE")]
+    mask: Option<PathBuf>,
+    /// Pseudo-experiments per voxel; 0 for none.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    uncertainty: u32,
+    /// Noise level in signal units, where it is known.
+    #[arg(long)]
+    sigma: Option<f64>,
+    /// nlls, wlls, lls, two_point or general.
+    #[arg(long, default_value = "nlls")]
+    estimator: String,
+    /// Smallest b-value that is used, s/mm².
+    #[arg(long, default_value_t = 0.0)]
+    b_min: f64,
+    /// Seed of the pseudo-experiments.
+    #[arg(long, default_value_t = 1, env = "BIOMARKER_SEED")]
+    seed: u64,
+    /// Write voxels.parquet too.
+    #[arg(long)]
+    table: bool,
+    /// NaN instead of 0 where there is no estimate.
+    #[arg(long)]
+    nan: bool,
+    /// Largest series in memory, such as 8G.
+    #[arg(long, env = "BIOMARKER_MAX_MEMORY", value_name = "SIZE", value_parser = parse_size)]
+    max_memory: Option<u64>,
+}
+
+/// What was played out, where no sidecar says it.
+#[derive(Debug, clap::Args)]
+struct Acquisition {
+    /// File of b-values; the one beside the image by default.
+    #[arg(long, value_name = "FILE")]
+    bval: Option<PathBuf>,
+    /// Echo times in ms.
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    echo_times_ms: Option<Vec<f64>>,
+    /// Flip angles in degrees: one per volume, or one for a dynamic series.
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    flip_angles_deg: Option<Vec<f64>>,
+    /// Repetition time in ms.
+    #[arg(long)]
+    repetition_time_ms: Option<f64>,
+    /// File of frame times in s.
+    #[arg(long, value_name = "FILE")]
+    frame_times_s: Option<PathBuf>,
+}
+
+/// Settings of a dynamic series.
+#[derive(Debug, clap::Args)]
+struct Dynamic {
+    /// T1 before contrast: a value in ms, or a map in s.
+    #[arg(long, value_name = "VALUE|MAP")]
+    t10_ms: Option<String>,
+    /// Relaxivity of the agent, 1/(s·mM).
+    #[arg(long, default_value_t = 4.5)]
+    relaxivity: f64,
+    /// Arrival of the bolus in s; found on the mean curve of the region by default.
+    #[arg(long)]
+    arrival_s: Option<f64>,
+    /// Measured arterial curve (time in s, concentration in mM): the arrival is found on it.
+    #[arg(long, value_name = "FILE", conflicts_with = "arrival_s")]
+    arterial_curve: Option<PathBuf>,
+    /// Length of the integration window: 30, 60, 90, 120 or 180 s.
+    #[arg(long, default_value_t = 60.0)]
+    window_s: f64,
+}
+
+/// Fits and writes; says what was found.
+pub(super) fn run(options: &Options, common: &Common) -> Outcome {
+    let console = Console::new(common.quiet);
+    let result = request(options)
+        .and_then(|request| single::map(&request, &console))
+        .map_err(|error| vec![error])?;
+    drop(console);
+    report(options, &result, common);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn request(options: &Options) -> Result<MapRequest<'_>> {
+    let measure = measure::named(&options.model).map_err(|e| e.with_kind(ErrorKind::Usage))?;
+    let frame_times = options.acquisition.frame_times_s.as_deref();
+    let typed = &options.acquisition;
+    Ok(MapRequest {
+        measure,
+        paths: SeriesPaths { images: &options.series, bval: typed.bval.as_deref() },
+        acquisition: AcquisitionPlan {
+            echo_times_ms: typed.echo_times_ms.clone(),
+            b_values_s_per_mm2: None,
+            flip_angles_deg: typed.flip_angles_deg.clone(),
+            frame_times_s: frame_times.map(gradient_table::read_frame_times_s).transpose()?,
+            repetition_time_ms: typed.repetition_time_ms,
+        },
+        mask: options.mask.as_deref(),
+        t10: t10(options.dynamic.t10_ms.as_deref())?,
+        relaxivity_per_s_per_mm: options.dynamic.relaxivity,
+        arrival: match (&options.dynamic.arterial_curve, options.dynamic.arrival_s) {
+            (Some(path), _) => ArterialCurve::Measured(path),
+            (None, Some(time_s)) => ArterialCurve::ArrivalS(time_s),
+            (None, None) => ArterialCurve::Region,
+        },
+        window_s: options.dynamic.window_s,
+        estimator: &options.estimator,
+        b_min_s_per_mm2: options.b_min,
+        pseudo_experiments: options.uncertainty,
+        sigma: options.sigma,
+        seed: options.seed,
+        output: &options.output,
+        with_table: options.table,
+        background: if options.nan { Background::Nan } else { Background::Zero },
+        limits: options
+            .max_memory
+            .map_or_else(ReadLimits::default, |max_bytes| ReadLimits { max_bytes }),
+    })
+}
+
+/// A number is ms; anything else is the path of a map in s.
+fn t10(text: Option<&str>) -> Result<Option<single::T10Input<'_>>> {
+    let Some(text) = text else { return Ok(None) };
+    match text.parse::<f64>() {
+        Ok(value) if (5.0..=10_000.0).contains(&value) => {
+            Ok(Some(single::T10Input::ValueMs(value)))
+        }
+        Ok(value) => Err(Error::new(
+            ErrorKind::Usage,
+            format!("`--t10-ms {value}` is not between 5 and 10000 ms"),
+        )),
+        Err(_) => Ok(Some(single::T10Input::Map(Path::new(text)))),
+    }
+}
+
+fn report(options: &Options, result: &MapResult, common: &Common) {
+    if common.json {
+        let counts: serde_json::Map<String, serde_json::Value> =
+            result.counts.iter().map(|(name, count)| (name.clone(), (*count).into())).collect();
+        let report = json!({
+            "model": options.model,
+            "voxels": result.n_voxels,
+            "status": counts,
+            "parameters": result.parameters.iter().map(|p| json!({
+                "name": p.name, "units": p.units, "n": p.n, "mean": p.mean, "sd": p.sd,
+                "median": p.median,
+            })).collect::<Vec<_>>(),
+            "sigma": result.sigma,
+            "arrival_s": result.arrival_s,
+            "written": result.written,
+            "warnings": result.warnings,
+        });
+        console::print(&report.to_string());
+        return;
+    }
+    for (name, count) in &result.counts {
+        console::print(&format!("{count:>10} voxels {name}"));
+    }
+    for parameter in &result.parameters {
+        console::print(&format!(
+            "{} [{}]: median {:.6e}, mean {:.6e}, sd {:.6e} over {} voxels",
+            parameter.name,
+            parameter.units,
+            parameter.median,
+            parameter.mean,
+            parameter.sd,
+            parameter.n
+        ));
+    }
+    for path in &result.written {
+        console::print(&options.output.join(path).display().to_string());
+    }
+}

@@ -1,0 +1,85 @@
+//! `biomarker simulate`: a dataset with known truth.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+
+use super::{Common, Outcome, console};
+use crate::error::{Error, ErrorKind, Result};
+use crate::pipeline::simulated;
+use crate::simulate::{
+    NeuroblastomaSettings, PhantomModel, PhantomSettings, Preset, SimulatedCohort,
+    UltramarathonSettings, neuroblastoma, phantom, ultramarathon,
+};
+
+/// Options of `biomarker simulate`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// neuroblastoma, ultramarathon, or a model such as adc.
+    what: String,
+    /// Folder of the dataset.
+    #[arg(long, short, value_name = "DIR")]
+    output: PathBuf,
+    /// How many participants and how large the images.
+    #[arg(long, value_enum, default_value = "small")]
+    preset: Size,
+    /// Seed of all random numbers.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// No noise: signals are the equation, stored in floating point.
+    #[arg(long)]
+    noise_free: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Size {
+    /// A few participants, a few megabytes.
+    Small,
+    /// As many participants as the published studies.
+    Abstract,
+}
+
+/// Writes the dataset; the folder must be new or empty of one.
+pub(super) fn run(options: &Options, common: &Common) -> Outcome {
+    let told = |name: &str| {
+        if !common.quiet {
+            console::note(name);
+        }
+    };
+    let written = cohort(options).and_then(|cohort| {
+        simulated::write(&cohort, &options.output, &told)?;
+        Ok(cohort.n_studies())
+    });
+    let n_studies = written.map_err(|error| vec![error])?;
+    console::print(&format!("{n_studies} studies: {}", options.output.display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn cohort(options: &Options) -> Result<SimulatedCohort> {
+    let preset = match options.preset {
+        Size::Small => Preset::Small,
+        Size::Abstract => Preset::Abstract,
+    };
+    match options.what.as_str() {
+        "neuroblastoma" => {
+            let settings = NeuroblastomaSettings::new(preset, options.seed);
+            neuroblastoma(if options.noise_free { settings.noise_free() } else { settings })
+        }
+        "ultramarathon" => {
+            let settings = UltramarathonSettings::new(preset, options.seed);
+            ultramarathon(if options.noise_free { settings.noise_free() } else { settings })
+        }
+        name => {
+            let model = PhantomModel::from_name(name).map_err(|_| unknown(name))?;
+            let snr = (!options.noise_free).then_some(50.0);
+            phantom(PhantomSettings { model, seed: options.seed, snr })
+        }
+    }
+}
+
+fn unknown(name: &str) -> Error {
+    let models: Vec<&str> = PhantomModel::ALL.into_iter().map(PhantomModel::name).collect();
+    Error::new(ErrorKind::Usage, format!("`{name}` cannot be simulated"))
+        .hint(format!("one of neuroblastoma, ultramarathon, {}", models.join(", ")))
+}
