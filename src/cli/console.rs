@@ -1,5 +1,6 @@
 //! What a person sees on the terminal: errors with place and hint, progress, nothing on stdout.
 
+use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ pub(super) fn describe(error: &Error) -> String {
         text.push_str("\n  --> ");
         text.push_str(&path.to_string_lossy());
         if let Some((line, column)) = error.position() {
-            text.push_str(&format!(":{line}:{column}"));
+            let _ = write!(text, ":{line}:{column}");
         }
     }
     if let Some(hint) = error.hint_text() {

@@ -40,7 +40,7 @@ pub(super) struct Options {
     /// Noise level in signal units, where it is known.
     #[arg(long)]
     sigma: Option<f64>,
-    /// nlls, wlls, lls, two_point or general.
+    /// `nlls`, `wlls`, `lls`, `two_point` or `general`.
     #[arg(long, default_value = "nlls")]
     estimator: String,
     /// Smallest b-value that is used, s/mm².

@@ -1,5 +1,6 @@
 //! `biomarker models`: what can be fitted.
 
+use std::fmt::Write;
 use std::process::ExitCode;
 
 use serde_json::json;
@@ -29,7 +30,9 @@ pub(super) fn run(options: &Options, common: &Common) -> Outcome {
         let list: Vec<_> = chosen.iter().map(|measure| as_json(measure)).collect();
         console::print(&serde_json::Value::from(list).to_string());
     } else if options.name.is_some() {
-        chosen.iter().for_each(|measure| console::print(&describe(measure)));
+        for measure in chosen {
+            console::print(&describe(measure));
+        }
     } else {
         for measure in chosen {
             console::print(&format!("{:<10} {}", measure.name, measure.summary));
@@ -50,12 +53,13 @@ fn describe(measure: &Measure) -> String {
     );
     for parameter in &measure.parameters {
         let [low, high] = parameter.bounds;
-        text.push_str(&format!(
+        let _ = write!(
+            text,
             "\n  {} [{}] from {low} to {high}, map suffix {}",
             parameter.name,
             parameter.unit.symbol(),
             parameter.suffix
-        ));
+        );
     }
     text
 }

@@ -47,7 +47,7 @@ pub(super) struct Place {
     /// Largest series in memory, such as 8G.
     #[arg(long, env = "BIOMARKER_MAX_MEMORY", value_name = "SIZE", value_parser = parse_size)]
     max_memory: Option<u64>,
-    /// Change one setting of the pipeline, such as gate.maximum_uncertainty=0.2.
+    /// Change one setting of the pipeline, such as `gate.maximum_uncertainty=0.2`.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
 }

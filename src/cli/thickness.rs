@@ -64,7 +64,9 @@ pub(super) fn run(options: &Options, common: &Common) -> Outcome {
         return Ok(ExitCode::SUCCESS);
     }
     if !common.quiet {
-        warnings.iter().for_each(|warning| console::note(&format!("warning: {warning}")));
+        for warning in &warnings {
+            console::note(&format!("warning: {warning}"));
+        }
     }
     console::print(&format!(
         "thickness {:.4} ± {:.4} mm (median {:.4}, P25 {:.4}) by {} at {} points, {:.1} mm²; \

@@ -239,14 +239,16 @@ impl Named<'_> {
             .echo_times_ms
             .as_ref()
             .map(|times| times.iter().map(|&time| seconds_from_ms(time)).collect());
-        let [sidecar] = &self.sidecars[..] else { return self.echo_times_of_files(given) };
+        let [sidecar] = &self.sidecars[..] else {
+            return self.echo_times_of_files(given.as_deref());
+        };
         let missing = || sidecar.missing("EchoTime", "give one echo time per volume in ms");
         given.map_or_else(|| sidecar.echo_times_s()?.ok_or_else(missing), Ok)
     }
 
-    fn echo_times_of_files(&self, given: Option<Vec<f64>>) -> Result<Vec<f64>> {
+    fn echo_times_of_files(&self, given: Option<&[f64]>) -> Result<Vec<f64>> {
         let n_files = self.sidecars.len();
-        if let Some(given) = given.as_ref().filter(|given| given.len() != n_files) {
+        if let Some(given) = given.filter(|given| given.len() != n_files) {
             return Err(Error::mismatch(format!(
                 "{} values but {n_files} echoes were found",
                 given.len()
@@ -255,7 +257,7 @@ impl Named<'_> {
             .hint("leave it out to take EchoTime from the sidecars"));
         }
         let of_file = |(index, sidecar): (usize, &Sidecar)| {
-            let typed = given.as_ref().map(|times| times[index]);
+            let typed = given.map(|times| times[index]);
             match (sidecar.echo_time_s()?, typed) {
                 (Some(said), Some(typed)) if (said - typed).abs() > 1e-6 => Err(Error::mismatch(
                     format!("{} ms was given, the sidecar says {} ms", typed * 1e3, said * 1e3),

@@ -75,7 +75,7 @@ impl Writer<'_> {
         let common = Common {
             item: self.item,
             fit,
-            entities: self.entities(&fit.item.source.images[0], fit.item.knee.as_deref()),
+            entities: entities(&fit.item.source.images[0], fit.item.knee.as_deref()),
             metadata: self.metadata(fit)?,
         };
         let label = description_label(&fit.plan.model);
@@ -83,16 +83,16 @@ impl Writer<'_> {
             let [low, high] = parameter.display_window;
             let estimate = fit.voxels.fits.estimate_map(index)?;
             let name = common.name(label, parameter.suffix);
-            self.map(&common, name, &estimate, ([low, high], parameter.unit))?;
+            self.map(&common, &name, &estimate, ([low, high], parameter.unit))?;
             let stderr = fit.voxels.fits.standard_error_map(index)?;
             let name = common.name(&format!("{label}Stderr"), parameter.suffix);
-            self.map(&common, name, &stderr, ([0.0, (high - low) / 10.0], parameter.unit))?;
+            self.map(&common, &name, &stderr, ([0.0, (high - low) / 10.0], parameter.unit))?;
         }
         if let Some(uncertainty) = fit.voxels.uncertainties.first() {
             let u = column(fit, &uncertainty.relative);
             let suffix = fit.headline().suffix;
             let name = common.name(&format!("{label}U"), suffix);
-            self.map(&common, name, &u, ([0.0, 0.2], Unit::One))?;
+            self.map(&common, &name, &u, ([0.0, 0.2], Unit::One))?;
         }
         self.codes(&common, prefix)
     }
@@ -102,13 +102,13 @@ impl Writer<'_> {
         let named = |what: &str| {
             if prefix.is_empty() { what.to_owned() } else { format!("{prefix}{what}") }
         };
-        let status = self.path(common.name(&named("status"), "dseg"))?;
+        let status = path_of(&common.name(&named("status"), "dseg"))?;
         nifti::write_codes(&self.output.join(&status), &fit.voxels.fits.status_map(), &fit.header)?;
         let legend: Vec<(u8, String)> =
             FitStatus::ALL.iter().map(|status| (status.code(), status.name().into())).collect();
         self.described(&status, "why the fit of each voxel ended", common, Some(&legend))?;
 
-        let keep = self.path(common.name(&named("keep"), "mask"))?;
+        let keep = path_of(&common.name(&named("keep"), "mask"))?;
         nifti::write_mask(&self.output.join(&keep), &fit.voxels.gate.keep, &fit.header)?;
         self.described(&keep, "voxels that the quality gate kept", common, None)?;
 
@@ -119,7 +119,7 @@ impl Writer<'_> {
             for (place, label) in places.into_iter().zip(&habitats.labels) {
                 codes.voxels_mut()[indices[place]] = *label;
             }
-            let path = self.path(common.name(&named("habitat"), "dseg"))?;
+            let path = path_of(&common.name(&named("habitat"), "dseg"))?;
             nifti::write_codes(&self.output.join(&path), &codes, &fit.header)?;
             let legend: Vec<(u8, String)> = (0..=habitats.k() as u8)
                 .map(|k| (k, if k == 0 { "none".into() } else { format!("habitat-{k}") }))
@@ -130,7 +130,7 @@ impl Writer<'_> {
     }
 
     fn thickness(&mut self, result: &ThicknessResult<'_>) -> Result<()> {
-        let entities = self.entities(&result.item.labels, result.item.knee.as_deref());
+        let entities = entities(&result.item.labels, result.item.knee.as_deref());
         let name = |suffix: &str, extension: &str| DerivativeName {
             participant: self.item.participant_id.clone(),
             session: self.item.session_id.clone(),
@@ -140,7 +140,7 @@ impl Writer<'_> {
             suffix: suffix.into(),
             extension: extension.into(),
         };
-        let map = self.path(name("thickness", ".nii.gz"))?;
+        let map = path_of(&name("thickness", ".nii.gz"))?;
         nifti::write_map(
             &self.output.join(&map),
             &result.thickness.map(),
@@ -162,9 +162,9 @@ impl Writer<'_> {
         };
         self.sidecar(&map, &metadata.object()?)?;
         let Some(surfaces) = &result.thickness.surfaces else { return Ok(()) };
-        let surface = self.path(name("articular", ".surf.gii"))?;
+        let surface = path_of(&name("articular", ".surf.gii"))?;
         mesh::write_gifti_surface(&self.output.join(&surface), &surfaces.articular)?;
-        let shape = self.path(name("thickness", ".shape.gii"))?;
+        let shape = path_of(&name("thickness", ".shape.gii"))?;
         let values = &result.thickness.vertex_thickness_mm;
         mesh::write_gifti_shape(&self.output.join(&shape), "thickness_mm", values)?;
         self.written.extend([surface, shape]);
@@ -174,11 +174,11 @@ impl Writer<'_> {
     fn map(
         &mut self,
         common: &Common<'_>,
-        name: DerivativeName,
+        name: &DerivativeName,
         map: &Volume<f32>,
         (window, unit): ([f64; 2], Unit),
     ) -> Result<()> {
-        let path = self.path(name)?;
+        let path = path_of(name)?;
         nifti::write_map(&self.output.join(&path), map, &common.fit.header, window)?;
         let metadata = MapMetadata { unit, ..common.metadata.clone() };
         self.sidecar(&path, &metadata.object()?)
@@ -198,8 +198,8 @@ impl Writer<'_> {
             object.insert("Type".into(), "ROI".into());
         }
         if let Some(legend) = legend {
-            let rows: String =
-                legend.iter().map(|(index, name)| format!("{index}\t{name}\n")).collect();
+            let rows = legend.iter().map(|(index, name)| format!("{index}\t{name}\n"));
+            let rows = rows.collect::<Vec<_>>().concat();
             let table = path.replace(".nii.gz", ".tsv");
             atomic::write(&self.output.join(&table), format!("index\tname\n{rows}").as_bytes())?;
             self.written.push(table);
@@ -215,29 +215,8 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn path(&self, name: DerivativeName) -> Result<String> {
-        Ok(name.path()?.to_string_lossy().replace('\\', "/"))
-    }
-
     fn source(&self, path: &Path) -> String {
         source_uri("raw", &PathBuf::from(self.item.relative(path)))
-    }
-
-    /// Entities of the source that tell its maps from others of the session.
-    fn entities(&self, source: &Path, knee: Option<&str>) -> Vec<(String, String)> {
-        let file = source.file_name().map(|name| name.to_string_lossy().into_owned());
-        let name = file.as_deref().and_then(Name::parse);
-        let kept = |key: &str| ["acq", "run", "dir", "ce"].contains(&key);
-        let mut entities: Vec<(String, String)> = name
-            .iter()
-            .flat_map(|name| name.entities.iter())
-            .filter(|(key, _)| kept(key))
-            .map(|(key, label)| (key.clone(), label.clone()))
-            .collect();
-        if entities.is_empty() {
-            entities.extend(knee.map(|knee| ("acq".to_owned(), format!("{}knee", letters(knee)))));
-        }
-        entities
     }
 
     fn metadata(&self, fit: &FitResult<'_>) -> Result<MapMetadata> {
@@ -285,6 +264,27 @@ impl Common<'_> {
             extension: ".nii.gz".into(),
         }
     }
+}
+
+fn path_of(name: &DerivativeName) -> Result<String> {
+    Ok(name.path()?.to_string_lossy().replace('\\', "/"))
+}
+
+/// Entities of the source that tell its maps from others of the session.
+fn entities(source: &Path, knee: Option<&str>) -> Vec<(String, String)> {
+    let file = source.file_name().map(|name| name.to_string_lossy().into_owned());
+    let name = file.as_deref().and_then(Name::parse);
+    let kept = |key: &str| ["acq", "run", "dir", "ce"].contains(&key);
+    let mut entities: Vec<(String, String)> = name
+        .iter()
+        .flat_map(|name| name.entities.iter())
+        .filter(|(key, _)| kept(key))
+        .map(|(key, label)| (key.clone(), label.clone()))
+        .collect();
+    if entities.is_empty() {
+        entities.extend(knee.map(|knee| ("acq".to_owned(), format!("{}knee", letters(knee)))));
+    }
+    entities
 }
 
 /// BIDS labels are letters and digits.

@@ -35,8 +35,8 @@ impl Record {
 
     /// SHA-256 over the hashes of all inputs by rising name.
     pub fn input_sha256(&self) -> String {
-        let all: String =
-            self.inputs.iter().map(|(name, hash)| format!("{name} {hash}\n")).collect();
+        let lines = self.inputs.iter().map(|(name, hash)| format!("{name} {hash}"));
+        let all = lines.collect::<Vec<_>>().join("\n");
         digest::of_bytes(all.as_bytes())
     }
 

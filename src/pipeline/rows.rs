@@ -13,6 +13,7 @@ use crate::table::schemas::{
     EXCLUSIONS, HABITATS, HISTOGRAMS, KNEES, QC, REGIONS, THICKNESS, TUMOURS,
 };
 use crate::table::{Row, Table};
+use crate::thickness::BoneSummary;
 
 /// Bins of the histogram of a region.
 const BINS_MAX: usize = 100;
@@ -266,7 +267,7 @@ impl<'a> Rows<'a> {
                 .optional_real("max_mm", values.iter().copied().max_by(f64::total_cmp))
                 .optional_real("total_area_mean_mm", bone.map(|bone| bone.total_mean_mm))
                 .optional_real("area_mm2", bone.map(|bone| bone.covered_area_mm2))
-                .optional_real("total_area_mm2", bone.map(|bone| bone.total_area_mm2()))
+                .optional_real("total_area_mm2", bone.map(BoneSummary::total_area_mm2))
                 .real("volume_mm3", summary.volume_mm3)
                 .finish()?;
         }

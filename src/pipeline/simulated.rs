@@ -60,7 +60,7 @@ fn write_image(folder: &Path, image: &SimulatedImage) -> Result<()> {
             }
         }
         Content::Mask(mask) => {
-            nifti::write_mask(&nifti_path, mask, &Header::of_grid(*mask.grid()))?
+            nifti::write_mask(&nifti_path, mask, &Header::of_grid(*mask.grid()))?;
         }
         Content::Labels(labels) => {
             nifti::write_labels(&nifti_path, labels.volume(), &Header::of_grid(*labels.grid()))?;

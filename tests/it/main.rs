@@ -1,4 +1,9 @@
 //! The one integration binary: the program and its library from outside.
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests may panic and read files"
+)]
 
 mod bids_input;
 mod coverage;
@@ -14,3 +19,4 @@ mod recovery;
 mod shared_data;
 mod simulated_cohorts;
 mod tables;
+mod tidy;

@@ -132,10 +132,10 @@ pub(super) fn region(section: &Section<'_>) -> Option<RegionPlan> {
 /// Reads `[[input]]`; paths are relative to the pipeline file.
 pub(super) fn inputs(path: &Path, root: &Section<'_>) -> Vec<InputPlan> {
     let base = path.parent().unwrap_or_else(|| Path::new("."));
-    root.sections("input").into_iter().filter_map(|section| input(base, section)).collect()
+    root.sections("input").into_iter().map(|section| input(base, section)).collect()
 }
 
-fn input(base: &Path, section: Section<'_>) -> Option<InputPlan> {
+fn input(base: &Path, section: Section<'_>) -> InputPlan {
     let participant = section.required_text("participant");
     let fit = section.required_text("fit");
     let series = section.texts("series").unwrap_or_default();
@@ -155,7 +155,7 @@ fn input(base: &Path, section: Section<'_>) -> Option<InputPlan> {
         t10_map: file(section.text("t10_map")),
     };
     section.finish();
-    Some(input)
+    input
 }
 
 /// `{knee}` in a query needs `study.knees`.
