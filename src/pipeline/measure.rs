@@ -84,11 +84,6 @@ pub fn named(name: &str) -> Result<Measure> {
     })
 }
 
-/// Headline parameter of the measure called `name`.
-pub fn headline(name: &str) -> Option<Parameter> {
-    named(name).ok().and_then(|measure| measure.parameters.first().copied())
-}
-
 /// The estimator of a signal model.
 ///
 /// # Errors

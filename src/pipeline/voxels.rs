@@ -369,7 +369,14 @@ fn habitats(plan: Option<&HabitatPlan>, result: &mut VoxelResult) -> Result<Opti
         ));
         return Ok(None);
     }
-    let values = result.values(0, &result.places(Selection::Gated));
+    let places = result.places(Selection::Gated);
+    let joint = result.parameters.iter().enumerate().skip(1);
+    let joint = joint.filter(|(_, p)| plan.joint_parameters.iter().any(|n| n == p.short_name));
+    let columns: Vec<Vec<f64>> = std::iter::once(0)
+        .chain(joint.map(|(index, _)| index))
+        .map(|index| result.values(index, &places))
+        .collect();
+    let columns: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
     let settings = habitat::Settings {
         number: match plan.clusters {
             0 => Number::Automatic,
@@ -385,7 +392,7 @@ fn habitats(plan: Option<&HabitatPlan>, result: &mut VoxelResult) -> Result<Opti
         },
         ..habitat::Settings::default()
     };
-    let habitats = habitat::cluster(&[&values], &settings)?;
+    let habitats = habitat::cluster(&columns, &settings)?;
     if let Some(reduction) = habitats.reduction {
         result.warnings.push(format!("one habitat only: {}", reason(reduction)));
     }

@@ -15,6 +15,7 @@ use super::region::{Region, Tissue, margin_voxels};
 use super::surface::{IsoSurface, Surface};
 use crate::error::{Error, Result};
 use crate::image::Mask;
+use crate::solver::linear::least_squares;
 
 /// Voxel axes further from a right angle than this cosine make distances along them wrong.
 const MAXIMUM_SHEAR: f64 = 1e-3;
@@ -250,23 +251,19 @@ fn fit_axis(region: &Region) -> Result<[f64; 2]> {
         .map(|at| region.position_mm(region.voxel(at).map(|i| i as f64)))
         .map(|[_, y, z]| [y, z])
         .collect();
-    let n = points.len() as f64;
-    let mean = [0, 1].map(|axis| points.iter().map(|p| p[axis]).sum::<f64>() / n);
-    let (mut yy, mut yz, mut zz, mut yr, mut zr) = (0.0, 0.0, 0.0, 0.0, 0.0);
-    for [y, z] in points.iter().map(|p| [p[0] - mean[0], p[1] - mean[1]]) {
-        let squared = y * y + z * z;
-        yy += y * y;
-        yz += y * z;
-        zz += z * z;
-        yr += y * squared;
-        zr += z * squared;
-    }
-    let determinant = 2.0 * (yy * zz - yz * yz);
-    let centre = [(yr * zz - zr * yz) / determinant, (zr * yy - yr * yz) / determinant];
-    let radius_mm = (centre[0].powi(2) + centre[1].powi(2) + (yy + zz) / n).sqrt();
+    let mean = [0, 1].map(|axis| points.iter().map(|p| p[axis]).sum::<f64>() / points.len() as f64);
+    let centred = points.iter().map(|p| [p[0] - mean[0], p[1] - mean[1]]);
+    let design: Vec<f64> = centred.clone().flat_map(|[y, z]| [y, z, 1.0]).collect();
+    let squares: Vec<f64> = centred.map(|[y, z]| y * y + z * z).collect();
+    let fit = least_squares(&design, &squares).map_err(|error| {
+        error.hint("give the label of the bone, so that its side of the cartilage is known")
+    })?;
+    let centre = [0.5 * fit.coefficients[0], 0.5 * fit.coefficients[1]];
+    let radius_mm = (fit.coefficients[2] + centre[0].powi(2) + centre[1].powi(2)).sqrt();
     if !CONDYLE_RADII_MM.contains(&radius_mm) {
         return Err(Error::value(format!(
-            "the circle through the cartilage has radius {radius_mm:.1} mm, outside {}–{} mm: this              is no femoral condyle",
+            "the circle through the cartilage has radius {radius_mm:.1} mm, outside {}–{} mm: this \
+             is no femoral condyle",
             CONDYLE_RADII_MM.start(),
             CONDYLE_RADII_MM.end()
         ))

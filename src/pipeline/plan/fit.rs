@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::perfusion::IntegrationWindow;
 use crate::pipeline::measure;
 use crate::pipeline::spec::Section;
+use crate::unit::Unit;
 
 /// One model on one series.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -109,8 +110,9 @@ pub(super) fn fits(root: &Section<'_>) -> Vec<FitPlan> {
 
 fn fit(section: Section<'_>, root: &Section<'_>) -> Option<FitPlan> {
     let model = model(&section);
-    let headline = model.as_deref().and_then(measure::headline);
-    let unit = headline.map_or(crate::unit::Unit::One, |parameter| parameter.unit);
+    let measure = model.as_deref().and_then(|name| measure::named(name).ok());
+    let parameters = measure.map(|measure| measure.parameters).unwrap_or_default();
+    let unit = parameters.first().map_or(Unit::One, |parameter| parameter.unit);
     let is_dynamic = model.as_deref() == Some(measure::IAUC);
     let plan = FitPlan {
         name: section.text("name").or_else(|| model.clone()).unwrap_or_default(),
@@ -123,7 +125,11 @@ fn fit(section: Section<'_>, root: &Section<'_>) -> Option<FitPlan> {
         noise: voxels::noise(&section, root),
         uncertainty: voxels::uncertainty(&section, root),
         gate: voxels::gate(&section, root, unit),
-        habitat: voxels::habitat(&section, if is_dynamic { "highest" } else { "lowest" }),
+        habitat: voxels::habitat(
+            &section,
+            &parameters,
+            if is_dynamic { "highest" } else { "lowest" },
+        ),
         model: model.unwrap_or_default(),
     };
     if plan.noise.method == "none" && plan.uncertainty.pseudo_experiments > 0 {

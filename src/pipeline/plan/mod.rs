@@ -133,3 +133,80 @@ fn is_file_name(name: &str) -> bool {
     !name.is_empty()
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Plan, Vec<String>> {
+        let spec = Spec::parse(Path::new("study/knee.toml"), text.into(), &[]);
+        let plan = spec.and_then(|spec| Plan::check(&spec));
+        plan.map_err(|errors| errors.iter().map(ToString::to_string).collect())
+    }
+
+    const DWI: &str = "[[fit]]\nmodel = \"adc\"\nseries = { suffix = \"dwi\" }\n";
+
+    #[test]
+    fn defaults_are_resolved_and_written_back() {
+        let plan = read(&format!("[study]\ndataset = \"bids\"\n{DWI}")).unwrap();
+        assert_eq!(plan.study.name, "knee");
+        assert_eq!(plan.study.dataset.as_deref(), Some(Path::new("study/bids")));
+        assert_eq!(plan.study.output, Path::new("reports/knee"));
+        assert_eq!(plan.fit[0].uncertainty.pseudo_experiments, 1000);
+        assert!((plan.fit[0].gate.maximum_uncertainty - 0.10).abs() < 1e-15);
+        let toml = plan.to_toml().unwrap();
+        assert!(toml.contains("maximum_uncertainty = 0.1") && !toml.contains("study/"), "{toml}");
+    }
+
+    #[test]
+    fn every_fault_is_found_at_once_with_its_place() {
+        let errors = read(
+            "[study]\nname = \"a b\"\n[[fit]]\nmodel = \"t2\"\n\
+             acquisition = { echo_times_ms = [0.01, 20] }\nhabitat = { joint_parameters = [\"t1\"] }\n\
+             [noise]\nmethod = \"given\"\n[cohort]\nkind = \"knees\"\nbefore = \"a\"\nafter = \"a\"\n",
+        )
+        .unwrap_err();
+        let expected = [
+            "study/knee.toml:2:8: `study.name`: must be letters, digits, `-` and `_` only: it names a \
+             folder",
+            "study/knee.toml:5:34: `fit[0].acquisition.echo_times_ms[0]`: 0.01 is not between 1 and 500",
+            "study/knee.toml:6:32: `fit[0].habitat.joint_parameters`: `t1` is no further parameter of \
+             this model",
+            "`fit[0].noise.sigma`: `method = \"given\"` and `sigma` belong together",
+            "study/knee.toml:12:9: `cohort.after`: must not be the session of `before`",
+        ];
+        for text in expected {
+            assert!(errors.iter().any(|error| error.ends_with(text)), "{text}\n{errors:#?}");
+        }
+    }
+
+    #[test]
+    fn a_pipeline_without_work_or_data_says_so() {
+        let errors = read("[study]\nname = \"a\"\n").unwrap_err();
+        assert_eq!(errors.len(), 2, "{errors:?}");
+        assert!(errors.iter().any(|error| error.contains("nothing to do")));
+        assert!(errors.iter().any(|error| error.contains("no data")));
+    }
+
+    #[test]
+    fn a_query_for_knees_needs_knees() {
+        let text = "[study]\ndataset = \".\"\n[[fit]]\nmodel = \"t2\"\n\
+                    series = { suffix = \"MESE\", acq = \"{knee}knee\" }\n";
+        assert!(read(text).unwrap_err()[0].contains("a query names `{knee}`"));
+        let text = text.replace("\".\"", "\".\"\nknees = [\"left\"]");
+        let plan = read(&text).unwrap();
+        let series = plan.fit[0].series.as_ref().unwrap().for_knee(Some("left"));
+        assert_eq!(series.entities["acq"], "leftknee");
+    }
+
+    #[test]
+    fn fits_take_what_they_do_not_say_from_the_pipeline() {
+        let text = format!(
+            "[study]\ndataset = \".\"\n[gate]\nmaximum_uncertainty = 0.2\n{DWI}\
+             gate = {{ range_mm2_per_s = [0, 0.004] }}\n"
+        );
+        let gate = read(&text).unwrap().fit[0].gate.clone();
+        assert!((gate.maximum_uncertainty - 0.2).abs() < 1e-15);
+        assert_eq!(gate.range, Some([0.0, 0.004]));
+    }
+}

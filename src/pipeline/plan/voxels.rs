@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::model::Parameter;
 use crate::pipeline::spec::Section;
 use crate::unit::Unit;
 
@@ -44,6 +45,8 @@ pub struct HabitatPlan {
     pub clusters: usize,
     /// `lowest` or `highest` mean is the habitat that is reported.
     pub report: String,
+    /// Parameters of the same fit that are clustered together with the headline, by short name.
+    pub joint_parameters: Vec<String>,
 }
 
 const NOISE_METHODS: [(&str, &str); 7] = [
@@ -113,7 +116,11 @@ pub(super) fn gate(fit: &Section<'_>, root: &Section<'_>, unit: Unit) -> GatePla
 }
 
 /// Reads `[habitat]`; none where the table is not written for this fit or the pipeline.
-pub(super) fn habitat(fit: &Section<'_>, default_report: &'static str) -> Option<HabitatPlan> {
+pub(super) fn habitat(
+    fit: &Section<'_>,
+    parameters: &[Parameter],
+    default_report: &'static str,
+) -> Option<HabitatPlan> {
     let section = fit.section("habitat");
     if !section.is_present() {
         return None;
@@ -126,6 +133,14 @@ pub(super) fn habitat(fit: &Section<'_>, default_report: &'static str) -> Option
     if clusters > 9 {
         section.refuse("clusters", Error::value(format!("{clusters} is not 0 (auto) to 9")));
     }
+    let joint_parameters = section.texts("joint_parameters").unwrap_or_default();
+    let names: Vec<&str> = parameters.iter().skip(1).map(|p| p.short_name).collect();
+    if let Some(unknown) = joint_parameters.iter().find(|name| !names.contains(&name.as_str())) {
+        let error = Error::value(format!("`{unknown}` is no further parameter of this model"))
+            .hint(format!("there are: {}", names.join(", ")));
+        section.refuse("joint_parameters", error);
+    }
     section.finish();
-    Some(HabitatPlan { method, clusters: clusters.min(9) as usize, report })
+    let clusters = clusters.min(9) as usize;
+    Some(HabitatPlan { method, clusters, report, joint_parameters })
 }
