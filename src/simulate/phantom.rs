@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::geometry::{centred_grid, rotation};
 use super::receiver::Receiver;
-use super::signal::{ConcentrationCurve, SpoiledGradientEcho, TissueKinetics, exponential_decay};
+use super::signal::{ConcentrationCurve, SpoiledGradientEcho, TUMOUR, exponential_decay};
 use super::study::{
     Content, GradientTable, SimulatedCohort, SimulatedImage, SimulatedStudy, StudySource,
     TabularFile, TruthRows, descriptions, map_image, require_snr,
@@ -161,7 +161,7 @@ impl StudySource for Phantom {
             PhantomModel::Adc => diffusion(&grid),
             PhantomModel::T2 => multi_echo(&grid),
             PhantomModel::VariableFlipAngleT1 => variable_flip_angle(&grid),
-            PhantomModel::Iauc60 => dynamic(&grid),
+            PhantomModel::Iauc60 => dynamic(&grid)?,
         };
         let key = format!("phantom/{}", model.name());
         let receiver =
@@ -304,9 +304,9 @@ fn variable_flip_angle(grid: &Grid) -> Recipe {
     }
 }
 
-fn dynamic(grid: &Grid) -> Recipe {
+fn dynamic(grid: &Grid) -> Result<Recipe> {
     let parameters = Parameters::over(grid, [0.0, 60.0], [0.6, 2.4]);
-    let shape = ConcentrationCurve::tissue(TissueKinetics::TUMOUR);
+    let shape = ConcentrationCurve::tissue(&TUMOUR)?;
     let area = shape.area_mm_s(60.0);
     let sequence = SpoiledGradientEcho {
         repetition_time_s: DYNAMIC_REPETITION_S,
@@ -318,7 +318,7 @@ fn dynamic(grid: &Grid) -> Recipe {
         let concentration = iauc60 / area * shape.at(time - ARRIVAL_S);
         sequence.signal(equilibrium, 1.0 / t10 + RELAXIVITY_PER_S_MM * concentration)
     };
-    Recipe {
+    Ok(Recipe {
         signals: signals_of(&parameters, &times, signal),
         files: vec![(
             format!("perf/{PARTICIPANT}_dce"),
@@ -345,5 +345,5 @@ fn dynamic(grid: &Grid) -> Recipe {
             ),
         ],
         parameters,
-    }
+    })
 }

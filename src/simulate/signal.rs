@@ -10,8 +10,8 @@
 //! Reson Imaging 1999;10:223–232,
 //! doi:`10.1002/(SICI)1522-2586(199909)10:3<223::AID-JMRI2>3.0.CO;2-S`.
 
-/// Haematocrit: plasma concentration is blood concentration / (1 − it).
-const HAEMATOCRIT: f64 = 0.42;
+use crate::error::Result;
+use crate::perfusion::{ArterialInput, Hematocrit, TissueParameters, extended_tofts};
 
 /// Signal of `amplitude` after decay at `rate` over `weighting` (1/s with s, mm²/s with s/mm²).
 pub(super) fn exponential_decay(amplitude: f64, rate: f64, weighting: f64) -> f64 {
@@ -39,33 +39,9 @@ impl SpoiledGradientEcho {
     }
 }
 
-/// Contrast agent in blood, mM, `time_s` after arrival; 0 before.
-pub(super) fn parker_blood_mm(time_s: f64) -> f64 {
-    if time_s < 0.0 {
-        return 0.0;
-    }
-    let t = time_s / 60.0;
-    let pass = |area: f64, centre: f64, width: f64| {
-        let z = (t - centre) / width;
-        area / (width * std::f64::consts::TAU.sqrt()) * (-0.5 * z * z).exp()
-    };
-    let washout = 1.050 * (-0.1685 * t).exp() / (1.0 + (-38.078 * (t - 0.483)).exp());
-    pass(0.809, 0.170_46, 0.0563) + pass(0.330, 0.365, 0.132) + washout
-}
-
-/// Kinetic constants of the extended Tofts equation.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct TissueKinetics {
-    pub(super) transfer_per_s: f64,
-    pub(super) extravascular_fraction: f64,
-    pub(super) plasma_fraction: f64,
-}
-
-impl TissueKinetics {
-    /// The tissue of the designed cohort: Ktrans 0.5/min, ve 0.4, vp 0.05.
-    pub(super) const TUMOUR: Self =
-        Self { transfer_per_s: 0.5 / 60.0, extravascular_fraction: 0.4, plasma_fraction: 0.05 };
-}
+/// The tissue of the designed cohort: Ktrans 0.5/min, ve 0.4, vp 0.05.
+pub(super) const TUMOUR: TissueParameters =
+    TissueParameters { ktrans_per_s: 0.5 / 60.0, ve: 0.4, vp: 0.05 };
 
 /// A concentration over the time since arrival, linear between fine steps.
 #[derive(Debug, Clone)]
@@ -77,28 +53,30 @@ pub(super) struct ConcentrationCurve {
 const STEP_S: f64 = 0.05;
 const N_STEPS: usize = 6000;
 
+fn times_s() -> impl Iterator<Item = f64> {
+    (0..=N_STEPS).map(|step| step as f64 * STEP_S)
+}
+
 impl ConcentrationCurve {
     /// Whole blood.
     pub(super) fn blood() -> Self {
-        Self { values_mm: (0..=N_STEPS).map(|n| parker_blood_mm(n as f64 * STEP_S)).collect() }
+        Self {
+            values_mm: times_s().map(|time| ArterialInput::Parker.concentration(time)).collect(),
+        }
     }
 
     /// Tissue; the convolution is exact for plasma that is linear within a step.
-    pub(super) fn tissue(kinetics: TissueKinetics) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// `Value` when a parameter of the tissue is out of range.
+    pub(super) fn tissue(tissue: &TissueParameters) -> Result<Self> {
+        let times: Vec<f64> = times_s().collect();
         let plasma: Vec<f64> =
-            Self::blood().values_mm.iter().map(|blood| blood / (1.0 - HAEMATOCRIT)).collect();
-        let rate = kinetics.transfer_per_s / kinetics.extravascular_fraction;
-        let decay = (-rate * STEP_S).exp();
-        let constant = (1.0 - decay) / rate;
-        let ramp = (STEP_S - constant) / rate;
-        let mut integral = 0.0;
-        let mut values_mm = vec![kinetics.plasma_fraction * plasma[0]];
-        for pair in plasma.windows(2) {
-            let slope = (pair[1] - pair[0]) / STEP_S;
-            integral = decay * integral + pair[0] * constant + slope * ramp;
-            values_mm.push(kinetics.plasma_fraction * pair[1] + kinetics.transfer_per_s * integral);
-        }
-        Self { values_mm }
+            times_s().map(|time| ArterialInput::Parker.plasma(time, Hematocrit::DEFAULT)).collect();
+        let mut values_mm = vec![0.0; times.len()];
+        extended_tofts(&times, &plasma, tissue, &mut values_mm)?;
+        Ok(Self { values_mm })
     }
 
     /// Concentration, mM, `time_s` after arrival; 0 before, the last value after five minutes.
@@ -142,24 +120,23 @@ mod tests {
     /// Independent: `scipy.integrate.quad` over the same equation gives 42.603 37 mM·s.
     #[test]
     fn designed_tissue_has_the_area_of_its_kinetics() {
-        let area = ConcentrationCurve::tissue(TissueKinetics::TUMOUR).area_mm_s(60.0);
+        let area = ConcentrationCurve::tissue(&TUMOUR).unwrap().area_mm_s(60.0);
         assert!((area - 42.603_37).abs() < 1e-4, "{area}");
     }
 
     #[test]
     fn tissue_curve_equals_direct_quadrature() {
-        let curve = ConcentrationCurve::tissue(TissueKinetics::TUMOUR);
-        let kinetics = TissueKinetics::TUMOUR;
-        let rate = kinetics.transfer_per_s / kinetics.extravascular_fraction;
+        let curve = ConcentrationCurve::tissue(&TUMOUR).unwrap();
+        let rate = TUMOUR.ktrans_per_s / TUMOUR.ve;
         for time in [4.0, 12.0, 31.0, 75.0] {
             let n = 200_000;
             let step = time / f64::from(n);
-            let plasma = |t: f64| parker_blood_mm(t) / 0.58;
+            let plasma = |t: f64| ArterialInput::Parker.concentration(t) / 0.58;
             let convolution: f64 = (0..n)
                 .map(|i| (f64::from(i) + 0.5) * step)
                 .map(|tau| plasma(tau) * (-rate * (time - tau)).exp() * step)
                 .sum();
-            let expected = 0.05 * plasma(time) + kinetics.transfer_per_s * convolution;
+            let expected = 0.05 * plasma(time) + TUMOUR.ktrans_per_s * convolution;
             assert!((curve.at(time) - expected).abs() < 2e-5, "{time}");
         }
         assert!(curve.at(-0.1).abs() < 1e-300);

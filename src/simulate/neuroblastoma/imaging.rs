@@ -13,9 +13,7 @@ use crate::random::StreamKey;
 use crate::simulate::Preset;
 use crate::simulate::geometry::{centred_grid, rotation};
 use crate::simulate::receiver::Receiver;
-use crate::simulate::signal::{
-    ConcentrationCurve, SpoiledGradientEcho, TissueKinetics, exponential_decay,
-};
+use crate::simulate::signal::{ConcentrationCurve, SpoiledGradientEcho, TUMOUR, exponential_decay};
 use crate::simulate::study::{
     Content, GradientTable, SimulatedImage, SimulatedStudy, TruthRows, map_image, map_on,
 };
@@ -223,12 +221,12 @@ fn true_iauc60(section: &Section<'_>) -> Vec<f64> {
 }
 
 /// Signals of every frame, frame after frame.
-fn dynamic_signals(section: &Section<'_>, iauc60: &[f64]) -> Vec<f64> {
+fn dynamic_signals(section: &Section<'_>, iauc60: &[f64]) -> Result<Vec<f64>> {
     let sequence = SpoiledGradientEcho {
         repetition_time_s: REPETITION_TIME_S,
         flip_angle_rad: radians_from_degrees(FLIP_ANGLE_DEGREES),
     };
-    let shape = ConcentrationCurve::tissue(TissueKinetics::TUMOUR);
+    let shape = ConcentrationCurve::tissue(&TUMOUR)?;
     let area = shape.area_mm_s(60.0);
     let blood = ConcentrationCurve::blood();
     let voxels: Vec<(f64, f64, Tissue)> = (0..section.grid.n_voxels())
@@ -251,7 +249,7 @@ fn dynamic_signals(section: &Section<'_>, iauc60: &[f64]) -> Vec<f64> {
             sequence.signal(equilibrium, r10 + RELAXIVITY_PER_S_MM * concentration)
         }));
     }
-    signals
+    Ok(signals)
 }
 
 fn dynamic_images(
@@ -263,7 +261,7 @@ fn dynamic_images(
     let participant = section.participant;
     let stem = format!("{participant}/perf/{participant}_dce");
     let receiver = Receiver::new(section.seed, &stem, REFERENCE_SIGNAL, settings.dynamic_snr);
-    let series = receiver.receive(section.grid, dynamic_signals(section, &iauc60))?;
+    let series = receiver.receive(section.grid, dynamic_signals(section, &iauc60)?)?;
     add_statistics(truth, section, ("iauc60", Unit::MillimolarSecond), |voxel| iauc60[voxel]);
     let arrival = ("bolus_arrival", ARRIVAL_S);
     truth.add("tumour", "dynamic_timing", Unit::Second.symbol(), &[arrival]);
