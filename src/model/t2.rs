@@ -19,7 +19,7 @@ const PARAMETERS: &[Parameter] = &[
         short_name: "t2",
         unit: Unit::Second,
         suffix: "T2map",
-        bounds: [2e-3, 1.0],
+        bounds: [1e-3, 3.0],
         display_window: [0.0, 0.1],
     },
     Parameter {

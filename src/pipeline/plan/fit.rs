@@ -21,7 +21,7 @@ pub struct FitPlan {
     pub series: Option<QueryPlan>,
     /// The region of interest; the whole image where it is not given.
     pub region: Option<RegionPlan>,
-    /// `nlls`, `wlls`, `lls` or `two_point`.
+    /// `nlls`, `wlls`, `lls`, `two_point` or `general`.
     pub estimator: String,
     /// Smallest b-value that is used, s/mm².
     pub b_min_s_per_mm2: f64,
@@ -87,7 +87,13 @@ pub struct DynamicPlan {
     pub window_s: f64,
 }
 
-const ESTIMATORS: [(&str, &str); 4] =
+const ESTIMATORS: [(&str, &str); 5] = [
+    ("nlls", "nlls"),
+    ("wlls", "wlls"),
+    ("lls", "lls"),
+    ("two_point", "two_point"),
+    ("general", "general"),
+]; 4] =
     [("nlls", "nlls"), ("wlls", "wlls"), ("lls", "lls"), ("two_point", "two_point")];
 
 /// Reads all `[[fit]]`.

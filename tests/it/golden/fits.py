@@ -100,14 +100,14 @@ te = np.array([0.01, 0.02, 0.03, 0.04, 0.05, 0.06])
 flips = np.radians([2.0, 5.0, 10.0, 15.0, 20.0, 30.0])
 tr = 0.005
 adc_starts = np.concatenate([np.linspace(-0.48e-3, 5.9e-3, 14), [1e-5, 1e-4]])
-t2_starts = np.geomspace(1.01, 490.0, 16)
+t2_starts = np.geomspace(0.34, 980.0, 16)
 t1_starts = np.geomspace(0.101, 990.0, 16)
 result = [
     cases("adc", 1e-3, [-0.5e-3, 6e-3], exponential(b4), (0.3e-3, 3e-3), adc_starts,
           {"b_values_s_per_mm2": b4.tolist()}),
     cases("adc", 1e-3, [-0.5e-3, 6e-3], exponential(b7), (0.3e-3, 3e-3), adc_starts,
           {"b_values_s_per_mm2": b7.tolist()}),
-    cases("t2", 25.0, [1.0, 500.0], exponential(te), (12.0, 60.0), t2_starts,
+    cases("t2", 25.0, [1.0 / 3.0, 1000.0], exponential(te), (12.0, 60.0), t2_starts,
           {"echo_times_s": te.tolist()}),
     cases("t1_vfa", 1.0, [0.1, 1000.0], spoiled(flips, tr), (0.4, 3.0), t1_starts,
           {"flip_angles_rad": flips.tolist(), "repetition_time_s": tr}),
