@@ -1,22 +1,33 @@
 //! The page of one session: every number handed over in the unit of the page.
 
+mod inputs;
+mod maps;
+mod outcome;
+
 use super::measure;
-use super::plan::Plan;
+use super::plan::{CohortPlan, Plan};
 use super::provenance::{Provenance, VERSION};
 use super::rows;
 use super::session::{FitResult, SessionResult, ThicknessResult};
 use super::voxels::Selection;
-use crate::acquisition::Protocol;
 use crate::error::Result;
-use crate::image::{Mask, Volume};
-use crate::model::Parameter;
-use crate::report::{Exclusion, Headline, HistogramFigure, MapFigure, Page, Palette};
+use crate::report::{
+    Answer, Distribution, Exclusion, Facts, Headline, HistogramFigure, Level, Notice, Page, notice,
+};
 use crate::statistics::first_order::FirstOrder;
-use crate::statistics::moments::{mean, standard_deviation};
 
 /// Said on every page made from simulated data.
 pub const SIMULATED: &str = "These data are simulated: their truth was designed, and nothing here \
                              says anything about a patient.";
+
+/// Said on every page: what was not done.
+pub const NOT_REGISTERED: &str = "Nothing was registered: series, regions and maps are brought \
+                                  together by their scanner coordinates alone, and motion between \
+                                  volumes is not corrected.";
+
+const THICKNESS: &str = "Thickness is the distance from each point of the articular surface to the \
+                         nearest point of the bone–cartilage interface, both at half the smoothed \
+                         label (Felzenszwalb and Huttenlocher, doi:10.4086/toc.2012.v008a019).";
 
 /// The page of a session.
 ///
@@ -24,46 +35,47 @@ pub const SIMULATED: &str = "These data are simulated: their truth was designed,
 ///
 /// As histograms and the registry of measures.
 pub fn session(plan: &Plan, result: &SessionResult<'_>, provenance: &Provenance) -> Result<Page> {
-    let item = result.item;
     let mut page = Page {
-        title: item.name().replace('_', " · "),
+        title: result.item.name().replace('_', " · "),
         study: plan.study.name.clone(),
         links: vec![("All participants".into(), "index.html".into())],
+        notices: general_notices(plan),
         ..Page::default()
     };
-    if plan.study.simulated {
-        page.notices.push(SIMULATED.into());
-    }
+    page.inputs.extend(participant(plan, result));
     for fit in &result.fits {
-        let own =
-            fit.warnings.iter().map(|text| format!("{} {}: {text}", fit.plan.name, fit.region));
-        page.notices.extend(own);
+        for warning in &fit.warnings {
+            warn(&mut page.notices, &title(fit), warning);
+        }
         page.headlines.push(headline(fit));
-        page.inputs.extend(inputs(result, fit));
-        page.maps.extend(maps(fit));
-        page.histograms.extend(histogram(fit)?);
+        page.inputs.push(inputs::of_fit(result, fit, title(fit)));
+        page.maps.extend(maps::of_fit(fit));
+        page.histograms.push(histogram(fit)?);
         page.exclusions.extend(exclusions(fit));
-        page.methods.extend(methods(fit)?);
+        extend_once(&mut page.methods, methods(fit)?);
     }
     for thickness in &result.thickness {
-        let name = rows::thickness_region(thickness);
-        let warnings = &thickness.thickness.warnings;
-        page.notices.extend(warnings.iter().map(|warning| format!("{name}: {warning}")));
+        let name = rows::thickness_region(thickness).replace('_', " ");
+        for warning in &thickness.thickness.warnings {
+            warn(&mut page.notices, &format!("thickness · {name}"), &warning.to_string());
+        }
         page.headlines.push(thickness_headline(thickness));
-        page.maps.push(thickness_map(thickness));
-        page.inputs.push((name, item.relative(&thickness.item.labels)));
+        page.maps.push(maps::of_thickness(thickness));
+        page.inputs.push(inputs::of_thickness(result, thickness));
     }
     if !result.thickness.is_empty() {
         page.methods.push(THICKNESS.into());
     }
-    page.methods.dedup();
+    page.methods.push(NOT_REGISTERED.into());
     page.provenance = provenance_rows(provenance, plan.study.seed);
     Ok(page)
 }
 
-const THICKNESS: &str = "Thickness is the distance from each point of the articular surface to the \
-                         nearest point of the bone–cartilage interface, both at half the smoothed \
-                         label (Felzenszwalb and Huttenlocher, doi:10.4086/toc.2012.v008a019).";
+/// What is said on every page of a pipeline.
+pub fn general_notices(plan: &Plan) -> Vec<Notice> {
+    let is_simulated = plan.study.simulated.then(|| Notice::of_page(Level::Remark, SIMULATED));
+    is_simulated.into_iter().collect()
+}
 
 /// Version, plan and seed of a run.
 pub fn provenance_rows(provenance: &Provenance, seed: u64) -> Vec<(String, String)> {
@@ -79,215 +91,141 @@ pub fn shown(value: f64) -> String {
     if !value.is_finite() {
         return "–".into();
     }
-    let magnitude = value.abs().max(1e-300).log10().floor() as i32;
+    if value.abs() < 1e-300 {
+        return "0".into();
+    }
+    let magnitude = value.abs().log10().floor() as i32;
     let digits = (2 - magnitude).clamp(0, 6) as usize;
     format!("{value:.digits$}")
 }
 
-fn mean_and_sd(values: &[f64], factor: f64) -> String {
-    match (mean(values), standard_deviation(values)) {
-        (Some(mean), Some(sd)) => format!("{} ± {}", shown(mean * factor), shown(sd * factor)),
-        (Some(mean), None) => shown(mean * factor),
-        _ => "–".into(),
+/// Mean and standard deviation with as many decimals as the mean has, `1.20 ± 0.12`.
+pub fn spread(mean: f64, standard_deviation: f64) -> String {
+    let mean = shown(mean);
+    let digits = mean.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    if standard_deviation.is_finite() {
+        format!("{mean} ± {standard_deviation:.digits$}")
+    } else {
+        format!("{mean} ± –")
     }
+}
+
+/// A short name of a parameter as people write it, such as `T2`; other words stay.
+pub fn written(short_name: &str) -> String {
+    let is_abbreviation =
+        ["adc", "t1", "t2", "r1", "r2"].contains(&short_name) || short_name.starts_with("iauc");
+    if is_abbreviation { short_name.to_uppercase() } else { short_name.replace('_', " ") }
+}
+
+/// Fit and region as on every heading of the page.
+fn title(fit: &FitResult<'_>) -> String {
+    format!("{} · {}", written(&fit.plan.name), fit.region.replace('_', " "))
+}
+
+/// Groups warnings that differ only in their numbers, which stand behind a colon.
+fn warn(notices: &mut Vec<Notice>, place: &str, warning: &str) {
+    match warning.split_once(": ") {
+        Some((what, numbers)) => {
+            notice(notices, Level::Warning, &format!("{place}: {numbers}"), what);
+        }
+        None => notice(notices, Level::Warning, place, warning),
+    }
+}
+
+fn extend_once(sentences: &mut Vec<String>, more: Vec<String>) {
+    for sentence in more {
+        if !sentences.contains(&sentence) {
+            sentences.push(sentence);
+        }
+    }
+}
+
+/// What the cohort compares, as `participants.tsv` says it of this participant.
+fn participant(plan: &Plan, result: &SessionResult<'_>) -> Option<Facts> {
+    let column = match plan.cohort.as_ref()? {
+        CohortPlan::Tumours(tumours) => &tumours.class_column,
+        CohortPlan::Knees(knees) => knees.treated_knee_column.as_ref()?,
+    };
+    let value = result.item.values.get(column).map_or("–", String::as_str);
+    let pairs = vec![(column.replace('_', " "), value.to_owned())];
+    Some(Facts { title: "participant".into(), pairs })
+}
+
+fn answer(name: &str, features: Option<&FirstOrder>, factor: f64, detail: String) -> Answer {
+    let (value, percent) = match features {
+        None => ("insufficient".to_owned(), String::new()),
+        Some(f) => match f.standard_deviation {
+            None => (shown(f.mean * factor), String::new()),
+            Some(sd) => {
+                (spread(f.mean * factor, sd * factor), format!("{:.0} %", 100.0 * sd / f.mean))
+            }
+        },
+    };
+    Answer { name: name.to_owned(), value, percent, detail }
 }
 
 fn headline(fit: &FitResult<'_>) -> Headline {
     let parameter = fit.headline();
     let factor = parameter.unit.page_factor();
-    let naive = fit.voxels.values(0, &fit.voxels.places(Selection::Naive));
-    let method = rows::method_places(fit).map(|places| fit.voxels.values(0, &places));
-    let kept = 100.0 * fit.voxels.gate.kept_fraction();
-    let note = match &method {
-        Some(values) => {
-            let median = FirstOrder::of(values).map_or(f64::NAN, |features| features.median);
-            format!(
-                "{} voxels, median {}; gate kept {kept:.1} % of {}",
-                values.len(),
-                shown(median * factor),
-                fit.voxels.gate.n_voxels()
-            )
+    let of = |places: &[usize]| FirstOrder::of(&fit.voxels.values(0, places));
+    let detail = |features: Option<&FirstOrder>| {
+        features.map_or_else(String::new, |f| {
+            format!("n = {} voxels, median {}", f.n, shown(f.median * factor))
+        })
+    };
+    let naive = of(&fit.voxels.places(Selection::Naive));
+    let method = rows::method_places(fit).and_then(|places| of(&places));
+    let gate = &fit.voxels.gate;
+    let way = match (&fit.voxels.habitats, &fit.plan.habitat) {
+        (Some(habitats), Some(plan)) if habitats.k() > 1 => {
+            format!("reported habitat, {} of {}", plan.report, habitats.k())
         }
-        None => format!("gate kept {kept:.1} %: too little for a number"),
+        _ => "kept voxels".into(),
     };
     Headline {
-        label: format!("{} · {}", fit.plan.name, fit.region.replace('_', " ")),
-        value: method.map_or_else(|| "insufficient".into(), |v| mean_and_sd(&v, factor)),
+        label: title(fit),
         unit: parameter.unit.page_symbol().into(),
-        plain: format!("voxel by voxel {} (n = {})", mean_and_sd(&naive, factor), naive.len()),
-        note,
+        answers: vec![
+            answer(&way, method.as_ref(), factor, detail(method.as_ref())),
+            answer("voxel by voxel", naive.as_ref(), factor, detail(naive.as_ref())),
+        ],
+        note: format!(
+            "± is the standard deviation over voxels, in percent of the mean in brackets. The gate \
+             kept {} of {} voxels ({:.1} %).",
+            gate.keep.len(),
+            gate.n_voxels(),
+            100.0 * gate.kept_fraction()
+        ),
     }
 }
 
 fn thickness_headline(result: &ThicknessResult<'_>) -> Headline {
     let summary = &result.thickness.summary;
+    let [mean, sd] = [summary.mean_mm, summary.sd_mm];
     Headline {
         label: format!("thickness · {}", rows::thickness_region(result).replace('_', " ")),
-        value: format!("{} ± {}", shown(summary.mean_mm), shown(summary.sd_mm)),
         unit: "mm".into(),
-        plain: format!("median {}, P25 {}", shown(summary.median_mm), shown(summary.p25_mm)),
+        answers: vec![Answer {
+            name: "articular surface, weighted by area".into(),
+            value: spread(mean, sd),
+            percent: format!("{:.0} %", 100.0 * sd / mean),
+            detail: format!(
+                "n = {} points, median {}, 25th percentile {}",
+                summary.n_points,
+                shown(summary.median_mm),
+                shown(summary.p25_mm)
+            ),
+        }],
         note: format!(
-            "{} surface points, {} mm², cartilage volume {:.0} mm³",
-            summary.n_points,
+            "Surface {} mm², cartilage volume {:.0} mm³.",
             shown(summary.area_mm2),
             summary.volume_mm3
         ),
     }
 }
 
-fn inputs(result: &SessionResult<'_>, fit: &FitResult<'_>) -> Vec<(String, String)> {
-    let files: Vec<String> =
-        fit.item.source.images.iter().map(|path| result.item.relative(path)).collect();
-    let shape = fit.header.grid().shape();
-    let spacing = fit.header.grid().affine().spacing_mm();
-    let mut rows = vec![
-        (format!("{} {}", fit.plan.name, fit.region), files.join(", ")),
-        (
-            "grid".into(),
-            format!(
-                "{} × {} × {} voxels of {} × {} × {} mm",
-                shape[0],
-                shape[1],
-                shape[2],
-                shown(spacing[0]),
-                shown(spacing[1]),
-                shown(spacing[2])
-            ),
-        ),
-        ("acquisition".into(), acquisition(&fit.protocol)),
-    ];
-    if let Some(noise) = fit.voxels.noise.as_ref().map(|noise| noise.level) {
-        let text = format!(
-            "σ = {} by {} from {} voxels",
-            shown(noise.sigma()),
-            noise.method().name(),
-            noise.n_voxels()
-        );
-        rows.push(("noise level".into(), text));
-    }
-    if let Some(arrival) = fit.voxels.arrival {
-        let text = format!(
-            "{:.2} s by {}, {} baseline frames",
-            arrival.time_s(),
-            arrival.method().name(),
-            arrival.n_baseline_frames()
-        );
-        rows.push(("arrival of the bolus".into(), text));
-    }
-    rows
-}
-
-fn acquisition(protocol: &Protocol) -> String {
-    let list = |values: &[f64], factor: f64| {
-        let texts: Vec<String> = values.iter().map(|value| shown(value * factor)).collect();
-        texts.join(", ")
-    };
-    match protocol {
-        Protocol::Diffusion(p) => format!("b = {} s/mm²", list(p.b_values_s_per_mm2(), 1.0)),
-        Protocol::MultiEcho(p) => format!("echo times {} ms", list(p.echo_times_s(), 1e3)),
-        Protocol::Dynamic(p) => format!(
-            "{} frames, TR {} ms, flip angle {}°",
-            p.frame_times_s().len(),
-            shown(p.repetition_time_s() * 1e3),
-            shown(p.flip_angle_rad().to_degrees())
-        ),
-        Protocol::VariableFlipAngle(p) => format!(
-            "TR {} ms, flip angles {} rad",
-            shown(p.repetition_time_s() * 1e3),
-            list(p.flip_angles_rad(), 1.0)
-        ),
-    }
-}
-
-/// Colours of a parameter.
-fn palette(parameter: &Parameter) -> Palette {
-    match parameter.suffix {
-        "T2map" => Palette::Navia,
-        "T1map" => Palette::Lipari,
-        _ => Palette::Batlow,
-    }
-}
-
-fn maps(fit: &FitResult<'_>) -> Vec<MapFigure> {
-    let parameter = fit.headline();
-    let factor = parameter.unit.page_factor();
-    let naive: Vec<f64> = fit.voxels.values(0, &fit.voxels.places(Selection::Naive));
-    let window = match FirstOrder::of(&naive) {
-        Some(f) if f.p95 > f.p05 => [f.p05.min(0.0) * factor, f.p95 * 1.1 * factor],
-        _ => parameter.display_window.map(|value| value * factor),
-    };
-    let region = &fit.voxels.fits.mask;
-    let figure = |title: &str, values: Volume<f32>, region: &Mask, window, unit: &str| MapFigure {
-        title: format!("{} · {} · {title}", fit.plan.name, fit.region.replace('_', " ")),
-        caption: String::new(),
-        unit: unit.to_owned(),
-        values,
-        region: region.clone(),
-        anatomy: fit.anatomy.clone(),
-        window,
-        palette: palette(parameter),
-    };
-    let estimates = values_of(fit, &fit.voxels.fits.estimates[0], factor);
-    let mut figures = vec![MapFigure {
-        caption: "Every voxel of the region; black where there is no estimate.".into(),
-        ..figure("estimate", estimates.clone(), region, window, parameter.unit.page_symbol())
-    }];
-    if let Some(uncertainty) = fit.voxels.uncertainties.first() {
-        let relative = values_of(fit, &uncertainty.relative, 100.0);
-        figures.push(MapFigure {
-            caption: "Standard deviation over the pseudo-experiments in percent of the estimate."
-                .into(),
-            palette: Palette::Batlow,
-            ..figure("uncertainty", relative, region, [0.0, 30.0], "%")
-        });
-    }
-    let kept = Mask::from_indices(*region.grid(), &kept_indices(fit));
-    if let Ok(kept) = kept {
-        figures.push(MapFigure {
-            caption: "The voxels that the reported numbers are of.".into(),
-            ..figure("reported voxels", estimates, &kept, window, parameter.unit.page_symbol())
-        });
-    }
-    figures
-}
-
-fn kept_indices(fit: &FitResult<'_>) -> Vec<usize> {
-    let indices = fit.voxels.fits.mask.indices();
-    let places = rows::method_places(fit).unwrap_or_default();
-    places.into_iter().map(|place| indices[place]).collect()
-}
-
-/// A column of the fits as a volume in the unit of the page; NaN elsewhere.
-fn values_of(fit: &FitResult<'_>, column: &[f64], factor: f64) -> Volume<f32> {
-    let mask = &fit.voxels.fits.mask;
-    let mut volume = Volume::from_fn(*mask.grid(), |_| f32::NAN);
-    for (&index, &value) in mask.indices().iter().zip(column) {
-        volume.voxels_mut()[index] = (value * factor) as f32;
-    }
-    volume
-}
-
-fn thickness_map(result: &ThicknessResult<'_>) -> MapFigure {
-    let map = result.thickness.map();
-    let region = Mask::new(map.map(|&value| value > 0.0));
-    let cartilage = &result.cartilage;
-    MapFigure {
-        title: format!("thickness · {}", rows::thickness_region(result).replace('_', " ")),
-        caption: "Thickness at the voxels of the articular surface; the cartilage is grey.".into(),
-        unit: "mm".into(),
-        anatomy: Volume::from_fn(*map.grid(), |index| {
-            f32::from(u8::from(cartilage.contains(index)))
-        }),
-        values: map,
-        region,
-        window: [0.0, 4.0],
-        palette: Palette::Batlow,
-    }
-}
-
-fn histogram(fit: &FitResult<'_>) -> Result<Option<HistogramFigure>> {
+fn histogram(fit: &FitResult<'_>) -> Result<HistogramFigure> {
     let histograms = rows::histograms(fit)?;
-    let Some((_, widest)) = histograms.first() else { return Ok(None) };
     let parameter = fit.headline();
     let factor = parameter.unit.page_factor();
     let named = |selection: Selection| match selection {
@@ -295,40 +233,56 @@ fn histogram(fit: &FitResult<'_>) -> Result<Option<HistogramFigure>> {
         Selection::Gated => "after the gate",
         Selection::Habitat => "reported habitat",
     };
-    Ok(Some(HistogramFigure {
-        title: format!("{} · {}", fit.plan.name, fit.region.replace('_', " ")),
-        axis: format!("{} [{}]", fit.plan.name, parameter.unit.page_symbol()),
-        edges: widest.edges.iter().map(|edge| edge * factor).collect(),
+    let edges = histograms.first().map_or(&[][..], |(_, widest)| &widest.edges);
+    let distribution = |selection: Selection, counts: &[u64]| {
+        let values = fit.voxels.values(0, &fit.voxels.places(selection));
+        Distribution {
+            name: named(selection).into(),
+            counts: counts.to_vec(),
+            mean: FirstOrder::of(&values).map(|features| features.mean * factor),
+        }
+    };
+    Ok(HistogramFigure {
+        title: title(fit),
+        axis: format!("{} [{}]", written(&fit.plan.name), parameter.unit.page_symbol()),
+        edges: edges.iter().map(|edge| edge * factor).collect(),
         distributions: histograms
             .iter()
-            .map(|(selection, histogram)| (named(*selection).into(), histogram.counts.clone()))
+            .map(|(selection, histogram)| distribution(*selection, &histogram.counts))
             .collect(),
-    }))
+    })
 }
 
 fn exclusions(fit: &FitResult<'_>) -> Vec<Exclusion> {
-    let n_region = fit.voxels.gate.n_voxels();
-    let place = format!("{} · {}", fit.plan.name, fit.region.replace('_', " "));
-    let row = |reason: String, n_voxels: usize| Exclusion {
-        place: place.clone(),
-        reason,
-        n_voxels: n_voxels as u64,
-        fraction: n_voxels as f64 / n_region.max(1) as f64,
+    let mut counted: Vec<(outcome::Outcome, u64)> = Vec::new();
+    for outcome in outcome::outcomes(fit) {
+        match counted.iter_mut().find(|(own, _)| *own == outcome) {
+            Some((_, count)) => *count += 1,
+            None => counted.push((outcome, 1)),
+        }
+    }
+    counted.sort();
+    let n_region = fit.voxels.gate.n_voxels().max(1) as f64;
+    let row = |(outcome, n_voxels): (outcome::Outcome, u64)| Exclusion {
+        place: title(fit),
+        reason: outcome.name,
+        n_voxels,
+        fraction: n_voxels as f64 / n_region,
     };
-    let mut list: Vec<Exclusion> = rows::exclusions(fit)
-        .into_iter()
-        .map(|(reason, count)| row(reason.replace('_', " "), count))
-        .collect();
-    list.push(row("kept".into(), fit.voxels.gate.keep.len()));
-    list
+    counted.into_iter().map(row).collect()
 }
 
 fn methods(fit: &FitResult<'_>) -> Result<Vec<String>> {
+    let name = written(&fit.plan.name);
     let measure = measure::named(&fit.plan.model)?;
     let mut sentences = vec![format!(
-        "{} {} was fitted per voxel by {} ({}).",
-        fit.plan.name, measure.equation, fit.plan.estimator, measure.reference
+        "{name}: {} was fitted per voxel by {} ({}).",
+        measure.equation, fit.plan.estimator, measure.reference
     )];
+    if fit.plan.dynamic.is_some() {
+        sentences[0] =
+            format!("{name}: {} was found per voxel ({}).", measure.equation, measure.reference);
+    }
     let replicates = fit.plan.uncertainty.pseudo_experiments;
     if replicates > 0 {
         sentences.push(format!(
@@ -339,7 +293,7 @@ fn methods(fit: &FitResult<'_>) -> Result<Vec<String>> {
     }
     if let Some(habitat) = &fit.plan.habitat {
         sentences.push(format!(
-            "The kept voxels were grouped by {} and the habitat of {} mean is reported.",
+            "{name}: the kept voxels were grouped by {} and the habitat of {} mean is reported.",
             habitat.method.replace('_', " "),
             habitat.report
         ));
@@ -353,7 +307,39 @@ mod tests {
 
     #[test]
     fn numbers_are_shown_with_three_digits() {
-        let texts = [0.012_34, 1.234, 12.34, 1234.0, -0.5, f64::NAN].map(shown);
-        assert_eq!(texts, ["0.0123", "1.23", "12.3", "1234", "-0.500", "–"].map(String::from));
+        let texts = [0.012_34, 1.234, 12.34, 1234.0, -0.5, 0.0, f64::NAN].map(shown);
+        assert_eq!(texts, ["0.0123", "1.23", "12.3", "1234", "-0.500", "0", "–"]);
+    }
+
+    #[test]
+    fn a_spread_has_the_decimals_of_its_mean() {
+        assert_eq!(spread(2.419, 0.3168), "2.42 ± 0.32");
+        assert_eq!(spread(1290.0, 12.6), "1290 ± 13");
+        assert_eq!(spread(1.0, f64::NAN), "1.00 ± –");
+    }
+
+    #[test]
+    fn parameters_are_written_as_people_do() {
+        let texts = ["adc", "t2", "iauc60", "thickness", "my_fit"].map(written);
+        assert_eq!(texts, ["ADC", "T2", "IAUC60", "thickness", "my fit"]);
+    }
+
+    #[test]
+    fn warnings_that_differ_in_numbers_are_one_notice() {
+        let mut notices = Vec::new();
+        warn(&mut notices, "T2 · right", "region carried, not registered: 3.17 mL drawn");
+        warn(&mut notices, "T2 · left", "region carried, not registered: 2.94 mL drawn");
+        warn(&mut notices, "T2 · left", "slices do not touch");
+        assert_eq!(notices.len(), 2);
+        assert_eq!(notices[0].text, "region carried, not registered");
+        assert_eq!(notices[0].places, ["T2 · right: 3.17 mL drawn", "T2 · left: 2.94 mL drawn"]);
+    }
+
+    #[test]
+    fn an_answer_has_spread_and_percent_or_says_that_it_is_insufficient() {
+        let features = FirstOrder::of(&[1.0e-3, 1.2e-3, 1.4e-3]);
+        let said = answer("way", features.as_ref(), 1e3, String::new());
+        assert_eq!((said.value.as_str(), said.percent.as_str()), ("1.20 ± 0.20", "17 %"));
+        assert_eq!(answer("way", None, 1e3, String::new()).value, "insufficient");
     }
 }

@@ -5,7 +5,8 @@
 //! Crameri, "Scientific colour maps", doi:10.5281/zenodo.1243862 (MIT licence), sampled at 33
 //! points; the linear interpolation is within 3 of 255 of the full tables. Lipari for T1 and Navia
 //! for T2 follow Fuderer et al., "Color-map recommendation for MR relaxometry maps",
-//! doi:10.1002/mrm.30290.
+//! doi:10.1002/mrm.30290. Categories are in the colours of Okabe and Ito, "Color universal design"
+//! (<https://jfly.uni-koeln.de/color/>).
 
 /// Which colours a map is shown in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +17,43 @@ pub enum Palette {
     Navia,
     /// Everything else.
     Batlow,
+}
+
+/// Colour of one category; told apart with any kind of colour vision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Swatch {
+    /// What is reported.
+    Sky,
+    /// What is kept but not reported.
+    Blue,
+    /// A reason for being left out.
+    Orange,
+    /// Another reason.
+    Vermilion,
+    /// Another reason.
+    Purple,
+    /// Another reason.
+    Yellow,
+    /// Another reason.
+    Green,
+    /// What has no value.
+    Black,
+}
+
+impl Swatch {
+    /// Red, green and blue.
+    pub fn colour(self) -> [u8; 3] {
+        match self {
+            Self::Sky => [86, 180, 233],
+            Self::Blue => [0, 114, 178],
+            Self::Orange => [230, 159, 0],
+            Self::Vermilion => [213, 94, 0],
+            Self::Purple => [204, 121, 167],
+            Self::Yellow => [240, 228, 66],
+            Self::Green => [0, 158, 115],
+            Self::Black => [0, 0, 0],
+        }
+    }
 }
 
 type Stops = [[u8; 3]; 33];
@@ -59,9 +97,9 @@ impl Palette {
         }
     }
 
-    /// Colour at `fraction` of the bar, clamped to 0–1; black, the darkest, where it is NaN.
+    /// Colour at `fraction` of the bar, clamped to 0–1; black, the darkest, where not finite.
     pub fn colour(self, fraction: f64) -> [u8; 3] {
-        if fraction.is_nan() {
+        if !fraction.is_finite() {
             return [0, 0, 0];
         }
         let stops = self.stops();
@@ -93,6 +131,7 @@ mod tests {
     #[test]
     fn what_is_invalid_is_darkest_and_ends_are_kept() {
         assert_eq!(Palette::Navia.colour(f64::NAN), [0, 0, 0]);
+        assert_eq!(Palette::Navia.colour(f64::INFINITY), [0, 0, 0]);
         assert_eq!(Palette::Navia.colour(-1.0), NAVIA[0]);
         assert_eq!(Palette::Navia.colour(7.0), NAVIA[32]);
     }

@@ -6,14 +6,21 @@
 
 mod chart;
 mod colour;
+mod figure;
 mod mosaic;
 mod page;
 mod sections;
+mod table;
+mod view;
 
-pub use colour::Palette;
+pub use colour::{Palette, Swatch};
+pub use figure::{
+    Category, Colours, Distribution, Dot, DotColumn, DotFigure, Figure, HistogramFigure, MapFigure,
+    Pair, PairFigure, PairPanel,
+};
+pub use table::{Cell, PageTable};
 
 use crate::error::Result;
-use crate::image::{Mask, Volume};
 
 /// One page: what is known of one session of one participant, or of the whole cohort.
 #[derive(Debug, Clone, Default)]
@@ -22,78 +29,90 @@ pub struct Page {
     pub title: String,
     /// Name of the pipeline.
     pub study: String,
-    /// Said at the top in a box: simulated data, limits, warnings.
-    pub notices: Vec<String>,
+    /// Said at the top: simulated data, limits, warnings, failures.
+    pub notices: Vec<Notice>,
     /// Links to other pages: text and relative address.
     pub links: Vec<(String, String)>,
     /// The numbers that matter.
     pub headlines: Vec<Headline>,
-    /// What went in: description and value.
-    pub inputs: Vec<(String, String)>,
+    /// Tables right below them, as in an abstract.
+    pub summary: Vec<PageTable>,
+    /// Charts of the cohort.
+    pub figures: Vec<Figure>,
+    /// Tables in detail; long ones are folded.
+    pub tables: Vec<PageTable>,
+    /// What went in, one block per fit or label image.
+    pub inputs: Vec<Facts>,
     /// Maps on anatomy.
     pub maps: Vec<MapFigure>,
     /// Distributions before and after the gate.
     pub histograms: Vec<HistogramFigure>,
     /// Where every voxel went.
     pub exclusions: Vec<Exclusion>,
-    /// Tables of the cohort.
-    pub tables: Vec<PageTable>,
     /// How it was done, sentence by sentence.
     pub methods: Vec<String>,
     /// Version, plan, inputs: description and value.
     pub provenance: Vec<(String, String)>,
 }
 
-/// One number with its companions, all in the unit of the page.
+/// One thing the reader must know before the numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// How grave it is.
+    pub level: Level,
+    /// A sentence.
+    pub text: String,
+    /// Fits and regions it is about; empty where it is about the page.
+    pub places: Vec<String>,
+}
+
+/// How grave a notice is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// Good to know.
+    Remark,
+    /// May change the numbers.
+    Warning,
+    /// Numbers are missing.
+    Failure,
+}
+
+/// One number with its companions.
 #[derive(Debug, Clone)]
 pub struct Headline {
-    /// What it is.
+    /// What it is of.
     pub label: String,
-    /// Value with spread, such as `1.20 ± 0.12`.
-    pub value: String,
-    /// Unit.
+    /// Unit of every answer.
     pub unit: String,
-    /// The plain voxel-by-voxel answer beside it.
-    pub plain: String,
-    /// How many voxels or points, and what else belongs to it.
+    /// Answers by different ways, the reported one first.
+    pub answers: Vec<Answer>,
+    /// What else belongs to it.
     pub note: String,
 }
 
-/// A map in colour over anatomy in grey.
+/// One answer: a value, its spread, and what both are of.
 #[derive(Debug, Clone)]
-pub struct MapFigure {
-    /// What it shows.
-    pub title: String,
-    /// Sentence under it.
-    pub caption: String,
-    /// Unit of the colour bar.
-    pub unit: String,
-    /// Values in that unit; not finite where there is none.
-    pub values: Volume<f32>,
-    /// Voxels in colour; everything else shows `anatomy`.
-    pub region: Mask,
-    /// Grey image on the same grid.
-    pub anatomy: Volume<f32>,
-    /// Values of the ends of the colour bar.
-    pub window: [f64; 2],
-    /// Colours.
-    pub palette: Palette,
+pub struct Answer {
+    /// How it was found, such as `voxel by voxel`.
+    pub name: String,
+    /// Value with spread, such as `1.20 ± 0.12`.
+    pub value: String,
+    /// Spread in percent of the value, such as `10 %`; empty where it has none.
+    pub percent: String,
+    /// How many voxels or points, and the median.
+    pub detail: String,
 }
 
-/// Two distributions on common bins.
+/// A titled list of descriptions and values.
 #[derive(Debug, Clone)]
-pub struct HistogramFigure {
-    /// What it shows.
+pub struct Facts {
+    /// What they are about.
     pub title: String,
-    /// Axis label with unit.
-    pub axis: String,
-    /// Rising edges, one more than counts.
-    pub edges: Vec<f64>,
-    /// Name and counts of each distribution, the widest first.
-    pub distributions: Vec<(String, Vec<u64>)>,
+    /// Description and value.
+    pub pairs: Vec<(String, String)>,
 }
 
-/// Voxels lost for one reason.
+/// Voxels lost for one reason, or kept.
 #[derive(Debug, Clone)]
 pub struct Exclusion {
     /// Fit and region.
@@ -106,17 +125,21 @@ pub struct Exclusion {
     pub fraction: f64,
 }
 
-/// A table on a page, already formatted.
-#[derive(Debug, Clone)]
-pub struct PageTable {
-    /// Heading.
-    pub title: String,
-    /// Sentence under it.
-    pub caption: String,
-    /// Column names.
-    pub columns: Vec<String>,
-    /// Rows as long as `columns`.
-    pub rows: Vec<Vec<String>>,
+impl Notice {
+    /// A notice about the whole page.
+    pub fn of_page(level: Level, text: impl Into<String>) -> Self {
+        Self { level, text: text.into(), places: Vec::new() }
+    }
+}
+
+/// Adds what is said of `place`; the same sentence about several places is said once.
+pub fn notice(notices: &mut Vec<Notice>, level: Level, place: &str, text: &str) {
+    let place = place.to_owned();
+    match notices.iter_mut().find(|own| own.level == level && own.text == text) {
+        Some(same) if same.places.contains(&place) => {}
+        Some(same) => same.places.push(place),
+        None => notices.push(Notice { level, text: text.to_owned(), places: vec![place] }),
+    }
 }
 
 /// The page as one HTML file.
@@ -126,4 +149,20 @@ pub struct PageTable {
 /// `Internal` when a template or an image cannot be made.
 pub fn render(page: &Page) -> Result<String> {
     page::render(page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_sentence_about_two_places_is_said_once() {
+        let mut notices = Vec::new();
+        for place in ["right knee", "left knee", "left knee"] {
+            notice(&mut notices, Level::Warning, place, "two estimates of σ disagree");
+        }
+        notice(&mut notices, Level::Remark, "right knee", "two estimates of σ disagree");
+        assert_eq!(notices.len(), 2);
+        assert_eq!(notices[0].places, ["right knee", "left knee"]);
+    }
 }

@@ -1,11 +1,15 @@
 //! The page of all participants.
 
-use super::{find, integer, real, text};
+mod classes;
+mod knees;
+mod participants;
+
+use super::{find, integer, real};
 use crate::error::Result;
-use crate::pipeline::pages::{SIMULATED, provenance_rows, shown};
-use crate::pipeline::plan::Plan;
+use crate::pipeline::pages::{NOT_REGISTERED, general_notices, provenance_rows, shown, spread};
+use crate::pipeline::plan::{CohortPlan, KneePlan, Plan};
 use crate::pipeline::provenance::Provenance;
-use crate::report::{Page, PageTable};
+use crate::report::{Cell, Level, Notice, Page, PageTable};
 use crate::table::Table;
 
 /// The page of all participants from the tables alone; `sessions` are the names of their pages.
@@ -22,38 +26,59 @@ pub fn index(
     let mut page = Page {
         title: "All participants".into(),
         study: plan.study.name.clone(),
-        links: sessions.iter().map(|name| (name.clone(), format!("{name}.html"))).collect(),
+        notices: general_notices(plan),
         provenance: provenance_rows(provenance, plan.study.seed),
         ..Page::default()
     };
-    if plan.study.simulated {
-        page.notices.push(SIMULATED.into());
+    if sessions.is_empty() {
+        page.notices.push(Notice::of_page(Level::Failure, "No session could be measured."));
     }
-    if !plan.fit.is_empty() && plan.study.knees.is_empty() {
-        page.methods.push(HEADLINE_METHOD.into());
-    }
-    if let Some(classes) = find(tables, "classes") {
-        page.tables.push(class_table(classes)?);
-        page.tables.push(pair_table(classes)?);
-    }
-    if let Some(tumours) = find(tables, "tumours") {
-        page.tables.push(tumour_table(tumours)?);
-    }
-    if let Some(paired) = find(tables, "paired") {
-        page.tables.push(paired_table(paired)?);
-    }
-    if let Some(knees) = find(tables, "knees") {
-        page.tables.push(knee_table(knees)?);
-    }
+    statistics(plan, tables, &mut page)?;
     if let Some(runs) = find(tables, "runs") {
-        failures(runs, &mut page)?;
+        participants::add(knee_plan(plan), runs, &mut page)?;
+        page.tables.rotate_right(1);
     }
+    page.methods.push(TABLES.into());
+    page.methods.push(NOT_REGISTERED.into());
     Ok(page)
 }
 
-const HEADLINE_METHOD: &str = "Percent uncertainty of a class is 100 times the standard deviation \
-                               between tumours over the mean of their means; of a tumour, of its \
-                               voxels.";
+/// What is compared, as the plan asks.
+fn statistics(plan: &Plan, tables: &[Table], page: &mut Page) -> Result<()> {
+    let both = |first: &str, second: &str| find(tables, first).zip(find(tables, second));
+    match &plan.cohort {
+        Some(CohortPlan::Tumours(cohort)) => {
+            let Some((classes, tumours)) = both("classes", "tumours") else { return Ok(()) };
+            page.summary.push(classes::summary(cohort, classes)?);
+            page.figures.extend(classes::figures(classes, tumours)?);
+            page.tables.push(classes::pairs(classes)?);
+            page.tables.push(classes::details(classes)?);
+            page.tables.push(classes::tumours(tumours)?);
+        }
+        Some(CohortPlan::Knees(cohort)) => {
+            let Some((paired, knees)) = both("paired", "knees") else { return Ok(()) };
+            let [primary, others] = knees::tests(paired)?;
+            page.summary.push(primary);
+            page.figures.extend(knees::figures(cohort, paired, knees)?);
+            page.tables.push(others);
+            page.tables.push(knees::knees(knees)?);
+        }
+        None => page.notices.push(Notice::of_page(Level::Remark, NO_COHORT)),
+    }
+    Ok(())
+}
+
+fn knee_plan(plan: &Plan) -> Option<&KneePlan> {
+    match &plan.cohort {
+        Some(CohortPlan::Knees(knees)) => Some(knees),
+        _ => None,
+    }
+}
+
+const NO_COHORT: &str = "No statistics over participants: the pipeline has no [cohort].";
+
+const TABLES: &str = "Every number on this page stands, with more digits and more columns, in the \
+                      folder tables; data_dictionary.tsv there explains each column.";
 
 /// Factor and symbol with which the page shows a stored unit.
 fn page_unit(symbol: &str) -> (f64, &str) {
@@ -69,6 +94,13 @@ fn cell(table: &Table, column: &str, row: usize, factor: f64) -> Result<String> 
     Ok(real(table, column, row)?.map_or_else(|| "–".into(), |value| shown(value * factor)))
 }
 
+/// Mean and standard deviation of the columns `prefix` + `mean` and `sd`.
+fn mean_and_sd(table: &Table, prefix: &str, row: usize, factor: f64) -> Result<String> {
+    let Some(mean) = real(table, &format!("{prefix}mean"), row)? else { return Ok("–".into()) };
+    let sd = real(table, &format!("{prefix}sd"), row)?.unwrap_or(f64::NAN);
+    Ok(spread(mean * factor, sd * factor))
+}
+
 fn probability(table: &Table, column: &str, row: usize) -> Result<String> {
     Ok(match real(table, column, row)? {
         Some(p) if p < 1e-4 => "< 0.0001".into(),
@@ -81,214 +113,7 @@ fn count(table: &Table, column: &str, row: usize) -> Result<String> {
     Ok(integer(table, column, row)?.map_or_else(|| "–".into(), |n| n.to_string()))
 }
 
-/// `1.20 (37 %)`.
-fn with_percent(table: &Table, prefix: &str, row: usize, factor: f64) -> Result<String> {
-    let mean = cell(table, &format!("{prefix}_mean"), row, factor)?;
-    let percent = real(table, &format!("{prefix}_percent"), row)?;
-    Ok(percent.map_or_else(|| mean.clone(), |percent| format!("{mean} ({percent:.0} %)")))
-}
-
-fn class_table(classes: &Table) -> Result<PageTable> {
-    let mut rows = Vec::new();
-    for row in 0..classes.n_rows() {
-        if !text(classes, "versus_class", row)?.is_empty() {
-            continue;
-        }
-        let (factor, unit) = page_unit(text(classes, "units", row)?);
-        rows.push(vec![
-            text(classes, "parameter", row)?.to_owned(),
-            text(classes, "class", row)?.to_owned(),
-            count(classes, "naive_n", row)?,
-            with_percent(classes, "method", row, factor)?,
-            with_percent(classes, "naive", row, factor)?,
-            unit.to_owned(),
-            probability(classes, "method_p_kruskal_wallis", row)?,
-            probability(classes, "naive_p_kruskal_wallis", row)?,
-            cell(classes, "method_auc", row, 1.0)?,
-            cell(classes, "naive_auc", row, 1.0)?,
-        ]);
-    }
-    Ok(table(
-        "Classes",
-        "Mean over tumours (percent uncertainty between tumours); p by Kruskal–Wallis over all \
-         classes; area under the curve of the positive class against the others.",
-        &[
-            "parameter",
-            "class",
-            "tumours",
-            "method",
-            "voxel by voxel",
-            "unit",
-            "p method",
-            "p voxel by voxel",
-            "AUC method",
-            "AUC voxel by voxel",
-        ],
-        rows,
-    ))
-}
-
-fn pair_table(classes: &Table) -> Result<PageTable> {
-    let mut rows = Vec::new();
-    for row in 0..classes.n_rows() {
-        let versus = text(classes, "versus_class", row)?;
-        if !versus.is_empty() {
-            rows.push(vec![
-                text(classes, "parameter", row)?.to_owned(),
-                format!("{} – {versus}", text(classes, "class", row)?),
-                probability(classes, "method_p_mann_whitney", row)?,
-                probability(classes, "method_p_holm", row)?,
-                probability(classes, "naive_p_mann_whitney", row)?,
-                probability(classes, "naive_p_holm", row)?,
-            ]);
-        }
-    }
-    Ok(table(
-        "Pairs of classes",
-        "Exact Mann–Whitney tests of the tumours' means, and the same adjusted by Holm.",
-        &["parameter", "classes", "p method", "Holm", "p voxel by voxel", "Holm"],
-        rows,
-    ))
-}
-
-fn tumour_table(tumours: &Table) -> Result<PageTable> {
-    let mut rows = Vec::new();
-    for row in 0..tumours.n_rows() {
-        let (factor, unit) = page_unit(text(tumours, "units", row)?);
-        let spread = |prefix: &str| -> Result<String> {
-            let mean = cell(tumours, &format!("{prefix}_mean"), row, factor)?;
-            Ok(format!("{mean} ± {}", cell(tumours, &format!("{prefix}_sd"), row, factor)?))
-        };
-        let is_reported = text(tumours, "status", row)? == "reported";
-        rows.push(vec![
-            text(tumours, "participant_id", row)?.to_owned(),
-            text(tumours, "class", row)?.to_owned(),
-            text(tumours, "parameter", row)?.to_owned(),
-            if is_reported { spread("method")? } else { "insufficient".into() },
-            count(tumours, "method_n", row)?,
-            spread("naive")?,
-            count(tumours, "naive_n", row)?,
-            unit.to_owned(),
-            cell(tumours, "kept_fraction", row, 100.0)? + " %",
-        ]);
-    }
-    Ok(table(
-        "Tumours",
-        "Mean ± standard deviation over the voxels of each tumour.",
-        &[
-            "participant",
-            "class",
-            "parameter",
-            "method",
-            "voxels",
-            "voxel by voxel",
-            "voxels",
-            "unit",
-            "kept",
-        ],
-        rows,
-    ))
-}
-
-fn paired_table(paired: &Table) -> Result<PageTable> {
-    let mut rows = Vec::new();
-    for row in 0..paired.n_rows() {
-        let (factor, unit) = page_unit(text(paired, "units", row)?);
-        rows.push(vec![
-            text(paired, "endpoint", row)?.replace('_', " "),
-            text(paired, "group", row)?.to_owned(),
-            count(paired, "n", row)?,
-            cell(paired, "mean_before", row, factor)?,
-            cell(paired, "mean_after", row, factor)?,
-            cell(paired, "hodges_lehmann", row, factor)?,
-            format!(
-                "{} to {}",
-                cell(paired, "ci_low", row, factor)?,
-                cell(paired, "ci_high", row, factor)?
-            ),
-            unit.to_owned(),
-            probability(paired, "p_exact", row)?,
-            probability(paired, "p_t", row)?,
-            probability(paired, "p_flip", row)?,
-            probability(paired, "p_holm", row)?,
-        ]);
-    }
-    Ok(table(
-        "Before and after",
-        "Hodges–Lehmann change with its exact interval; exact Wilcoxon, paired t, exact sign flip of \
-         participants; Holm within the family of the headline test. Interaction: change of the \
-         control knee minus change of the treated knee.",
-        &[
-            "endpoint",
-            "knees",
-            "n",
-            "before",
-            "after",
-            "change",
-            "95 % interval",
-            "unit",
-            "p Wilcoxon",
-            "p t",
-            "p flip",
-            "p Holm",
-        ],
-        rows,
-    ))
-}
-
-fn knee_table(knees: &Table) -> Result<PageTable> {
-    let mut rows = Vec::new();
-    for row in 0..knees.n_rows() {
-        let (factor, unit) = page_unit(text(knees, "units", row)?);
-        rows.push(vec![
-            text(knees, "participant_id", row)?.to_owned(),
-            text(knees, "session_id", row)?.to_owned(),
-            text(knees, "side", row)?.to_owned(),
-            text(knees, "group", row)?.to_owned(),
-            text(knees, "parameter", row)?.to_owned(),
-            cell(knees, "median", row, factor)?,
-            cell(knees, "p25", row, factor)?,
-            cell(knees, "mean", row, factor)?,
-            cell(knees, "sd", row, factor)?,
-            count(knees, "n", row)?,
-            unit.to_owned(),
-        ]);
-    }
-    Ok(table(
-        "Knees",
-        "T2 over the kept voxels, thickness over the points of the articular surface.",
-        &[
-            "participant",
-            "session",
-            "side",
-            "group",
-            "parameter",
-            "median",
-            "P25",
-            "mean",
-            "SD",
-            "n",
-            "unit",
-        ],
-        rows,
-    ))
-}
-
-fn failures(runs: &Table, page: &mut Page) -> Result<()> {
-    for row in 0..runs.n_rows() {
-        if text(runs, "status", row)? != "done" {
-            page.notices.push(format!(
-                "{} {} is missing: {}",
-                text(runs, "participant_id", row)?,
-                text(runs, "session_id", row)?,
-                text(runs, "reason", row)?
-            ));
-        }
-    }
-    Ok(())
-}
-
-fn table(title: &str, caption: &str, columns: &[&str], rows: Vec<Vec<String>>) -> PageTable {
+fn table(title: &str, caption: &str, columns: &[&str], rows: Vec<Vec<Cell>>) -> PageTable {
     PageTable {
         title: title.into(),
         caption: caption.into(),
