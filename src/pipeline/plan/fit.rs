@@ -93,8 +93,7 @@ const ESTIMATORS: [(&str, &str); 5] = [
     ("lls", "lls"),
     ("two_point", "two_point"),
     ("general", "general"),
-]; 4] =
-    [("nlls", "nlls"), ("wlls", "wlls"), ("lls", "lls"), ("two_point", "two_point")];
+];
 
 /// Reads all `[[fit]]`.
 pub(super) fn fits(root: &Section<'_>) -> Vec<FitPlan> {
