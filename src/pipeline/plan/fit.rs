@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::perfusion::IntegrationWindow;
 use crate::pipeline::measure;
 use crate::pipeline::spec::Section;
+use crate::unit::Unit;
 
 /// One model on one series.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -91,12 +92,10 @@ const ESTIMATORS: [(&str, &str); 4] =
 
 /// Reads all `[[fit]]`.
 pub(super) fn fits(root: &Section<'_>) -> Vec<FitPlan> {
-    // Read once here so that the tables of defaults count as known keys of the pipeline.
-    for key in ["noise", "uncertainty", "gate"] {
-        let _ = root.section(key);
-    }
     let fits: Vec<FitPlan> =
         root.sections("fit").into_iter().filter_map(|section| fit(section, root)).collect();
+    let units: Vec<Unit> = fits.iter().filter_map(|fit| unit_of(&fit.model)).collect();
+    voxels::finish_defaults(root, &units);
     for (index, fit) in fits.iter().enumerate() {
         if fits[..index].iter().any(|earlier| earlier.name == fit.name) {
             let error = Error::value(format!("`{}` names two fits", fit.name))
@@ -109,8 +108,7 @@ pub(super) fn fits(root: &Section<'_>) -> Vec<FitPlan> {
 
 fn fit(section: Section<'_>, root: &Section<'_>) -> Option<FitPlan> {
     let model = model(&section);
-    let headline = model.as_deref().and_then(measure::headline);
-    let unit = headline.map_or(crate::unit::Unit::One, |parameter| parameter.unit);
+    let unit = model.as_deref().and_then(unit_of);
     let is_dynamic = model.as_deref() == Some(measure::IAUC);
     let plan = FitPlan {
         name: section.text("name").or_else(|| model.clone()).unwrap_or_default(),
@@ -133,6 +131,11 @@ fn fit(section: Section<'_>, root: &Section<'_>) -> Option<FitPlan> {
     }
     section.finish();
     (!plan.model.is_empty()).then_some(plan)
+}
+
+/// Unit of the headline parameter of `model`.
+fn unit_of(model: &str) -> Option<Unit> {
+    measure::headline(model).map(|parameter| parameter.unit)
 }
 
 fn model(section: &Section<'_>) -> Option<String> {

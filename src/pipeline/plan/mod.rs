@@ -93,7 +93,7 @@ impl Plan {
 
 fn from_sections(spec: &Spec, problems: &Problems) -> Option<Plan> {
     let root = spec.section(problems);
-    let study = study(spec.path(), &root.section("study"));
+    let study = study(spec.path(), root.section("study"));
     let input = source::inputs(spec.path(), &root);
     let fit = fit::fits(&root);
     let thickness = thickness::thickness(&root);
@@ -111,7 +111,7 @@ fn from_sections(spec: &Spec, problems: &Problems) -> Option<Plan> {
     Some(Plan { study, input, fit, thickness, cohort })
 }
 
-fn study(path: &Path, section: &Section<'_>) -> Option<StudyPlan> {
+fn study(path: &Path, section: Section<'_>) -> Option<StudyPlan> {
     let file_stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let name = section.text("name").or(file_stem).filter(|name| is_file_name(name));
     if name.is_none() {
@@ -124,6 +124,7 @@ fn study(path: &Path, section: &Section<'_>) -> Option<StudyPlan> {
     let seed = section.count("seed").unwrap_or(1);
     let knees = section.texts("knees").unwrap_or_default();
     let simulated = section.flag("simulated").unwrap_or(false);
+    section.finish();
     let name = name?;
     let output = output.unwrap_or_else(|| Path::new("reports").join(&name));
     Some(StudyPlan { name, dataset, output, seed, knees, simulated })
