@@ -32,6 +32,9 @@ pub struct StudyPlan {
     /// Folder of the results.
     #[serde(skip)]
     pub output: PathBuf,
+    /// Folder of the pipeline, which the paths of `[[input]]` are relative to.
+    #[serde(skip)]
+    pub folder: PathBuf,
     /// Seed of all random numbers.
     pub seed: u64,
     /// Knees that are looked for in every session; `{knee}` in a query stands for each of them.
@@ -106,6 +109,7 @@ fn from_sections(spec: &Spec, problems: &Problems) -> Option<Plan> {
         let error = Error::value("no data: neither `dataset` nor `[[input]]`");
         problems.push(error.at_field("study"));
     }
+    source::check_inputs(&input, &fit, thickness.as_ref(), problems);
     source::check_knees(&study, &fit, thickness.as_ref(), problems);
     root.finish();
     Some(Plan { study, input, fit, thickness, cohort })
@@ -127,7 +131,8 @@ fn study(path: &Path, section: Section<'_>) -> Option<StudyPlan> {
     section.finish();
     let name = name?;
     let output = output.unwrap_or_else(|| Path::new("reports").join(&name));
-    Some(StudyPlan { name, dataset, output, seed, knees, simulated })
+    let folder = base.to_owned();
+    Some(StudyPlan { name, dataset, output, folder, seed, knees, simulated })
 }
 
 fn is_file_name(name: &str) -> bool {
