@@ -1,6 +1,7 @@
 //! The one integration binary: the program and its library from outside.
 
 mod bids_input;
+mod cli;
 mod coverage;
 mod golden_dce;
 mod golden_fits;
@@ -9,6 +10,8 @@ mod golden_thickness;
 mod hostile;
 mod nifti_reading;
 mod nifti_writing;
+mod pipelines;
+mod program;
 mod properties;
 mod recovery;
 mod shared_data;
