@@ -1,4 +1,5 @@
 //! Both pipelines from their shipped data to their tables, through the program.
+#![expect(clippy::unwrap_used, reason = "tests may panic")]
 
 mod faults;
 mod maps;
@@ -25,7 +26,7 @@ pub(crate) static CARTILAGE: Shipped = Shipped { folder: OnceLock::new(), name: 
 impl Shipped {
     fn run(&self) -> &(TempDir, Ended) {
         self.folder.get_or_init(|| {
-            let folder = tempfile::tempdir().expect("a temporary folder");
+            let folder = tempfile::tempdir().unwrap();
             let pipeline = argument(&project(&format!("pipelines/{}.toml", self.name)));
             let ended = biomarker(folder.path(), &["run", &pipeline, "--output", "output"]);
             assert_eq!(ended.code, 0, "{}", ended.stderr);

@@ -83,11 +83,8 @@ fn status_maps_hold_only_codes_of_their_legend() {
     let output = CARTILAGE.output();
     let stem = "sub-01/ses-pre/anat/sub-01_ses-pre_acq-leftknee_desc-status_dseg";
     let legend = std::fs::read_to_string(output.join(format!("{stem}.tsv"))).unwrap();
-    let expected: String = FitStatus::ALL
-        .iter()
-        .map(|status| format!("{}\t{}\n", status.code(), status.name()))
-        .collect();
-    assert_eq!(legend, format!("index\tname\n{expected}"));
+    let expected = FitStatus::ALL.map(|status| format!("{}\t{}", status.code(), status.name()));
+    assert_eq!(legend.lines().skip(1).collect::<Vec<_>>(), expected);
     assert!(legend.starts_with("index\tname\n0\toutside\n1\tconverged\n"), "{legend}");
     for (name, path) in images(&output) {
         if name.contains("status_dseg") {

@@ -136,7 +136,7 @@ fn naive_means_are_those_of_the_whole_tumour() {
     let output = NEUROBLASTOMA.output();
     for row in &tables(&output, "tumours", "adc") {
         let tumour = Part::of(&truth, &row["participant_id"], ["tumour", "adc"]);
-        assert_eq!(number(row, "naive_n"), tumour.n);
+        assert!((number(row, "naive_n") - tumour.n).abs() < 0.5);
         let relative = number(row, "naive_mean") / tumour.mean - 1.0;
         assert!((-0.010..0.001).contains(&relative), "{}: {relative}", row["participant_id"]);
     }
