@@ -158,6 +158,13 @@ impl Error {
         self
     }
 
+    /// The same fault of a field that the caller knows by another name.
+    #[must_use]
+    pub fn with_field(mut self, field: impl Into<String>) -> Self {
+        self.0.field = Some(field.into());
+        self
+    }
+
     /// The same fault once more, for a place that keeps it and one that tells it.
     #[must_use]
     pub fn duplicate(&self) -> Self {

@@ -38,13 +38,13 @@ pub(super) struct Options {
     #[arg(long, value_name = "N", default_value_t = 0)]
     uncertainty: u32,
     /// Noise level in signal units, where it is known.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     sigma: Option<f64>,
     /// `nlls`, `wlls`, `lls`, `two_point` or `general`.
     #[arg(long, default_value = "nlls")]
     estimator: String,
     /// Smallest b-value that is used, s/mm².
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0.0)]
     b_min: f64,
     /// Seed of the pseudo-experiments.
     #[arg(long, default_value_t = 1, env = "BIOMARKER_SEED")]
@@ -73,7 +73,7 @@ struct Acquisition {
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     flip_angles_deg: Option<Vec<f64>>,
     /// Repetition time in ms.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     repetition_time_ms: Option<f64>,
     /// File of frame times in s.
     #[arg(long, value_name = "FILE")]
@@ -87,10 +87,10 @@ struct Dynamic {
     #[arg(long, value_name = "VALUE|MAP")]
     t10_ms: Option<String>,
     /// Relaxivity of the agent, 1/(s·mM).
-    #[arg(long, default_value_t = 4.5)]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 4.5)]
     relaxivity: f64,
     /// Arrival of the bolus in s; found on the mean curve of the region by default.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     arrival_s: Option<f64>,
     /// Measured arterial curve (time in s, concentration in mM): the arrival is found on it.
     #[arg(long, value_name = "FILE", conflicts_with = "arrival_s")]
@@ -115,6 +115,7 @@ fn request(options: &Options) -> Result<MapRequest<'_>> {
     let measure = measure::named(&options.model).map_err(|e| e.with_kind(ErrorKind::Usage))?;
     let frame_times = options.acquisition.frame_times_s.as_deref();
     let typed = &options.acquisition;
+    plausible(options)?;
     Ok(MapRequest {
         measure,
         paths: SeriesPaths { images: &options.series, bval: typed.bval.as_deref() },
@@ -146,6 +147,41 @@ fn request(options: &Options) -> Result<MapRequest<'_>> {
             .max_memory
             .map_or_else(ReadLimits::default, |max_bytes| ReadLimits { max_bytes }),
     })
+}
+
+/// Values typed in a wrong unit are found here, where they still have the name they were typed by.
+///
+/// # Errors
+///
+/// `Usage` with option, value and rule.
+fn plausible(options: &Options) -> Result<()> {
+    let typed = &options.acquisition;
+    let listed = |values: &Option<Vec<f64>>| values.clone().unwrap_or_default();
+    within("--echo-times-ms", &listed(&typed.echo_times_ms), [1.0, 500.0])?;
+    within("--flip-angles-deg", &listed(&typed.flip_angles_deg), [0.1, 180.0])?;
+    within("--repetition-time-ms", typed.repetition_time_ms.as_slice(), [1.0, 20_000.0])?;
+    within("--b-min", &[options.b_min], [0.0, 5000.0])?;
+    within("--sigma", options.sigma.as_slice(), [f64::MIN_POSITIVE, f64::MAX])?;
+    within("--relaxivity", &[options.dynamic.relaxivity], [0.1, 100.0])?;
+    if (1..20).contains(&options.uncertainty) {
+        let text = format!("`--uncertainty {}` is neither 0 nor at least 20", options.uncertainty);
+        return Err(Error::new(ErrorKind::Usage, text));
+    }
+    Ok(())
+}
+
+fn within(option: &str, values: &[f64], [low, high]: [f64; 2]) -> Result<()> {
+    let Some(value) = values.iter().find(|value| !(low <= **value && **value <= high)) else {
+        return Ok(());
+    };
+    if high > 1e300 {
+        let text = format!("`{option} {value}` is not a positive number");
+        return Err(Error::new(ErrorKind::Usage, text));
+    }
+    let text = format!("`{option} {value}` is not between {low} and {high}");
+    let error = Error::new(ErrorKind::Usage, text);
+    let is_seconds = option.ends_with("-ms") && *value < low;
+    Err(if is_seconds { error.hint("looks like seconds; write ms") } else { error })
 }
 
 /// A number is ms; anything else is the path of a map in s.

@@ -22,8 +22,8 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     };
     create_folder(folder)?;
     let mut temporary = tempfile::Builder::new()
-        .prefix(".biomarker-")
-        .suffix(".tmp")
+        .prefix(TEMPORARY[0])
+        .suffix(TEMPORARY[1])
         .tempfile_in(folder)
         .map_err(|error| Error::from_io(ErrorKind::Create, path, &error))?;
     let written = |error: std::io::Error| Error::from_io(ErrorKind::Write, path, &error);
@@ -43,6 +43,30 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// `Create` when that is not possible.
 pub fn create_folder(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).map_err(|error| Error::from_io(ErrorKind::Create, folder, &error))
+}
+
+/// What names of temporary files begin and end with.
+const TEMPORARY: [&str; 2] = [".biomarker-", ".tmp"];
+
+/// Removes the temporary files that an interrupted program left in `folder` and below; links are
+/// not followed. Nobody else may be writing there.
+///
+/// # Errors
+///
+/// `Write` when one cannot be removed.
+pub fn remove_temporaries(folder: &Path) -> Result<()> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let kind = entry.file_type();
+        if kind.as_ref().is_ok_and(fs::FileType::is_dir) {
+            remove_temporaries(&entry.path())?;
+        } else if name.starts_with(TEMPORARY[0]) && name.ends_with(TEMPORARY[1]) {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes `path`; a file that is not there is gone already.
@@ -93,6 +117,20 @@ mod tests {
         write(&path, b"second").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"second");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn only_temporaries_are_cleared_away() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a/.biomarker-x1.tmp", ".biomarker-x2.tmp", "a/map.nii", ".biomarker", "b.tmp"]
+        {
+            write(&folder.path().join(name), b"").unwrap();
+        }
+        remove_temporaries(folder.path()).unwrap();
+        let there = |name: &str| folder.path().join(name).exists();
+        assert!(!there("a/.biomarker-x1.tmp") && !there(".biomarker-x2.tmp"));
+        assert!(there("a/map.nii") && there(".biomarker") && there("b.tmp"));
+        assert!(remove_temporaries(&folder.path().join("none")).is_ok());
     }
 
     #[test]

@@ -55,6 +55,7 @@ pub fn check(plan: &Plan, filter: &Filter, limits: &ReadLimits) -> Result<Findin
 }
 
 fn session(item: &SessionItem, limits: &ReadLimits, findings: &mut Findings) {
+    let n_errors = findings.errors.len();
     for fit in &item.fits {
         findings.n_series += 1;
         if let Err(error) = series(fit, limits, findings) {
@@ -79,7 +80,10 @@ fn session(item: &SessionItem, limits: &ReadLimits, findings: &mut Findings) {
             findings.errors.push(error);
         }
     }
-    if let Err(error) = memory::require(item, limits) {
+    // Memory is estimated from the headers: those that cannot be read are told of above.
+    if findings.errors.len() == n_errors
+        && let Err(error) = memory::require(item, limits)
+    {
         findings.errors.push(error);
     }
 }

@@ -73,7 +73,8 @@ impl SeriesSource {
             ProtocolKind::MultiEcho => files.multi_echo(&query, &given),
             ProtocolKind::Dynamic => files.dynamic(&query, &given),
             ProtocolKind::VariableFlipAngle => files.variable_flip_angle(&query, &given),
-        }?;
+        }
+        .map_err(as_in_pipeline)?;
         Ok(Self { images: found.images, protocol: found.protocol, sidecars: found.sidecars })
     }
 
@@ -126,6 +127,15 @@ impl SeriesSource {
         let series = Series::concatenate(parts).map_err(|error| error.at_path(first))?;
         require_count(series.n_volumes(), &self.protocol).map_err(|error| error.at_path(first))?;
         Ok(LoadedSeries { series, protocol: self.protocol.clone(), header, warnings })
+    }
+}
+
+/// Echo times that were given are named as the pipeline writes them, in ms.
+fn as_in_pipeline(error: Error) -> Error {
+    let index = error.field().and_then(|field| field.strip_prefix("echo_times_s"));
+    match index.map(|index| format!("acquisition.echo_times_ms{index}")) {
+        Some(field) => error.with_field(field),
+        None => error,
     }
 }
 

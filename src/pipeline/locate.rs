@@ -1,7 +1,7 @@
 //! Which files belong to which session: from queries and paths to work to be done.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::load::{SeriesPaths, SeriesSource, bids_query, file_name};
 use super::measure;
@@ -81,11 +81,14 @@ impl SessionItem {
         files
     }
 
-    /// Name of a file in outputs: its path in the dataset, never above it.
+    /// Name of a file in outputs: its path in the dataset, or its name alone where it lies
+    /// elsewhere.
     pub fn relative(&self, path: &Path) -> String {
-        match path.strip_prefix(&self.root) {
-            Ok(inside) => inside.to_string_lossy().replace('\\', "/"),
-            Err(_) => file_name(path),
+        let is_plain =
+            |inside: &&Path| inside.components().all(|part| matches!(part, Component::Normal(_)));
+        match path.strip_prefix(&self.root).ok().filter(is_plain) {
+            Some(inside) => inside.to_string_lossy().replace('\\', "/"),
+            None => file_name(path),
         }
     }
 }
@@ -234,7 +237,7 @@ fn of_session_inputs(
         participant_id: participant_id.to_owned(),
         session_id: session_id.map(str::to_owned),
         values: BTreeMap::new(),
-        root: PathBuf::new(),
+        root: plan.study.folder.clone(),
         fits: Vec::new(),
         thickness: Vec::new(),
     };

@@ -1,7 +1,7 @@
 //! The commit mark of one session: written last, compared by content when a run is resumed.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Component, Path};
 
 use serde::{Deserialize, Serialize};
 
@@ -57,9 +57,42 @@ impl Record {
         let same = done.version == self.version
             && done.plan_sha256 == self.plan_sha256
             && done.inputs == self.inputs;
-        same && done.outputs.iter().all(|(name, hash)| {
+        same && done.are_whole(output, |_| true)
+    }
+
+    /// Whether it was made with the version and the plan of `provenance`.
+    pub fn is_of(&self, provenance: &Provenance) -> bool {
+        self.version == VERSION && self.plan_sha256 == provenance.plan_sha256
+    }
+
+    /// Whether all its tables are still in `output` as they were written.
+    pub fn tables_are_whole(&self, output: &Path) -> bool {
+        self.are_whole(output, |name| name.starts_with("tables/"))
+    }
+
+    fn are_whole(&self, output: &Path, is_meant: impl Fn(&str) -> bool) -> bool {
+        self.outputs.iter().filter(|(name, _)| is_meant(name)).all(|(name, hash)| {
             digest::of_file(&output.join(name)).is_ok_and(|found| found == *hash)
         })
+    }
+
+    /// Takes back what the record at `path` says was made: the record first, then every output of
+    /// it that is not in `kept`. Without a record nothing is known to take back.
+    ///
+    /// # Errors
+    ///
+    /// `Write` when a file cannot be removed.
+    pub fn withdraw(path: &Path, output: &Path, kept: &[String]) -> Result<()> {
+        let earlier = Self::read(path);
+        atomic::remove(path)?;
+        let Ok(earlier) = earlier else { return Ok(()) };
+        let is_inside = |name: &&String| {
+            Path::new(name).components().all(|part| matches!(part, Component::Normal(_)))
+        };
+        for name in earlier.outputs.keys().filter(is_inside).filter(|name| !kept.contains(name)) {
+            atomic::remove(&output.join(name))?;
+        }
+        Ok(())
     }
 
     /// Hashes `outputs` (paths inside `output`) and writes the record.
@@ -98,5 +131,22 @@ mod tests {
         assert!(!record("2").is_done(&path, output), "another input");
         atomic::write(&output.join("map.nii"), b"changed").unwrap();
         assert!(!record("1").is_done(&path, output), "an output was touched");
+    }
+
+    #[test]
+    fn a_withdrawn_record_takes_its_outputs_along_and_no_other_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = folder.path().join("output");
+        let path = output.join("tables/record.json");
+        for name in ["map.nii", "kept.nii", "other.nii", "../outside"] {
+            atomic::write(&output.join(name), b"x").unwrap();
+        }
+        let outputs = ["map.nii", "kept.nii", "../outside"].map(String::from);
+        record("1").commit(&path, &output, &outputs).unwrap();
+        Record::withdraw(&path, &output, &["kept.nii".into()]).unwrap();
+        let there = |name: &str| output.join(name).exists();
+        assert!(!path.exists() && !there("map.nii"));
+        assert!(there("kept.nii") && there("other.nii") && there("../outside"));
+        Record::withdraw(&path, &output, &[]).unwrap();
     }
 }

@@ -187,7 +187,11 @@ fn region_on(
 }
 
 /// T10 in s on the grid of the series.
-fn t10_on(
+///
+/// # Errors
+///
+/// As [`nifti::read_volume`]; `Value` when the map looks like milliseconds.
+pub(super) fn t10_on(
     grid: &Grid,
     path: &Path,
     limits: &ReadLimits,

@@ -12,11 +12,11 @@ use super::plan::{
     AcquisitionPlan, Arrival, DynamicPlan, FitPlan, GatePlan, NoisePlan, T10, UncertaintyPlan,
 };
 use super::provenance::VERSION;
+use super::session::t10_on;
 use super::voxel_table::{self, VoxelPlace};
 use super::voxels::{Selection, VoxelResult, VoxelWork, measure_voxels};
 use crate::acquisition::ProtocolKind;
 use crate::error::{Error, Result};
-use crate::image::resample::resample_linear;
 use crate::image::{Grid, Mask, Volume};
 use crate::io::nifti::{self, Header, ReadLimits};
 use crate::io::{gradient_table, parquet, sidecar};
@@ -144,15 +144,17 @@ pub fn map(request: &MapRequest<'_>, observer: &dyn Observer) -> Result<MapResul
         Some(path) => mask_on(&grid, path, &request.limits)?,
         None => Mask::full(grid),
     };
+    let mut notes = Vec::new();
     let fixed = match request.t10 {
-        Some(T10Input::Map(path)) => vec![t10_on(&grid, path, &request.limits)?],
+        Some(T10Input::Map(path)) => vec![t10_on(&grid, path, &request.limits, &mut notes)?],
         _ => Vec::new(),
     };
     let plan = fit_plan(request)?;
     let stem = stem(&source);
     let key = StreamKey::new(request.seed, &stem);
     let work = VoxelWork { plan: &plan, loaded: &loaded, region: &region, fixed: &fixed, key };
-    let result = measure_voxels(work, observer).map_err(|e| e.at_path(&source.images[0]))?;
+    let mut result = measure_voxels(work, observer).map_err(|e| e.at_path(&source.images[0]))?;
+    result.warnings.extend(notes);
     for warning in &result.warnings {
         observer.observe(&Event::Warning(warning));
     }
@@ -273,20 +275,13 @@ fn mask_on(grid: &Grid, path: &Path, limits: &ReadLimits) -> Result<Mask> {
     Ok(mask)
 }
 
-fn t10_on(grid: &Grid, path: &Path, limits: &ReadLimits) -> Result<Volume<f64>> {
-    let map = nifti::read_volume(path, limits)?.image;
-    if grid.require_same(map.grid()).is_ok() {
-        return Ok(map);
-    }
-    let resampled = resample_linear(&map.map(|&value| value as f32), grid)?;
-    Ok(resampled.image.map(|&value| f64::from(value)))
-}
-
-/// Name of the first image without its extension and without the part that tells echoes apart.
+/// Name of the first image without its extension, and without the part that tells the files of one
+/// series apart.
 fn stem(source: &SeriesSource) -> String {
     let name = file_name(source.images.first().map_or(Path::new(""), PathBuf::as_path));
     let name = name.trim_end_matches(".gz").trim_end_matches(".nii").to_owned();
-    let parts = name.split('_').filter(|part| !part.starts_with("echo-"));
+    let tells_apart = |part: &&str| part.starts_with("echo-") || part.starts_with("flip-");
+    let parts = name.split('_').filter(|part| source.images.len() < 2 || !tells_apart(part));
     parts.collect::<Vec<_>>().join("_")
 }
 
@@ -300,7 +295,8 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn maps(&mut self, result: &VoxelResult) -> Result<()> {
-        let model = self.request.measure.name;
+        // The label of an entity is letters and digits.
+        let model = self.request.measure.name.replace('_', "");
         for (index, parameter) in result.parameters.iter().enumerate() {
             let [low, high] = parameter.display_window;
             let (suffix, unit) = (parameter.suffix, parameter.unit);

@@ -6,6 +6,7 @@
 )]
 
 mod bids_input;
+mod cli;
 mod coverage;
 mod golden_dce;
 mod golden_fits;
@@ -14,6 +15,8 @@ mod golden_thickness;
 mod hostile;
 mod nifti_reading;
 mod nifti_writing;
+mod pipelines;
+mod program;
 mod properties;
 mod recovery;
 mod shared_data;

@@ -97,12 +97,10 @@ const ESTIMATORS: [(&str, &str); 5] = [
 
 /// Reads all `[[fit]]`.
 pub(super) fn fits(root: &Section<'_>) -> Vec<FitPlan> {
-    // Read once here so that the tables of defaults count as known keys of the pipeline.
-    for key in ["noise", "uncertainty", "gate"] {
-        let _ = root.section(key);
-    }
     let fits: Vec<FitPlan> =
         root.sections("fit").into_iter().filter_map(|section| fit(section, root)).collect();
+    let units: Vec<Unit> = fits.iter().filter_map(|fit| unit_of(&fit.model)).collect();
+    voxels::finish_defaults(root, &units);
     for (index, fit) in fits.iter().enumerate() {
         if fits[..index].iter().any(|earlier| earlier.name == fit.name) {
             let error = Error::value(format!("`{}` names two fits", fit.name))
@@ -117,7 +115,7 @@ fn fit(section: Section<'_>, root: &Section<'_>) -> Option<FitPlan> {
     let model = model(&section);
     let measure = model.as_deref().and_then(|name| measure::named(name).ok());
     let parameters = measure.map(|measure| measure.parameters).unwrap_or_default();
-    let unit = parameters.first().map_or(Unit::One, |parameter| parameter.unit);
+    let unit = model.as_deref().and_then(unit_of);
     let is_dynamic = model.as_deref() == Some(measure::IAUC);
     let plan = FitPlan {
         name: section.text("name").or_else(|| model.clone()).unwrap_or_default(),
@@ -144,6 +142,12 @@ fn fit(section: Section<'_>, root: &Section<'_>) -> Option<FitPlan> {
     }
     section.finish();
     (!plan.model.is_empty()).then_some(plan)
+}
+
+/// Unit of the headline parameter of `model`.
+fn unit_of(model: &str) -> Option<Unit> {
+    let measure = measure::named(model).ok()?;
+    measure.parameters.first().map(|parameter| parameter.unit)
 }
 
 fn model(section: &Section<'_>) -> Option<String> {

@@ -32,6 +32,9 @@ pub struct StudyPlan {
     /// Folder of the results.
     #[serde(skip)]
     pub output: PathBuf,
+    /// Folder of the pipeline, which the paths of `[[input]]` are relative to.
+    #[serde(skip)]
+    pub folder: PathBuf,
     /// Seed of all random numbers.
     pub seed: u64,
     /// Knees that are looked for in every session; `{knee}` in a query stands for each of them.
@@ -93,7 +96,7 @@ impl Plan {
 
 fn from_sections(spec: &Spec, problems: &Problems) -> Option<Plan> {
     let root = spec.section(problems);
-    let study = study(spec.path(), &root.section("study"));
+    let study = study(spec.path(), root.section("study"));
     let input = source::inputs(spec.path(), &root);
     let fit = fit::fits(&root);
     let thickness = thickness::thickness(&root);
@@ -106,12 +109,13 @@ fn from_sections(spec: &Spec, problems: &Problems) -> Option<Plan> {
         let error = Error::value("no data: neither `dataset` nor `[[input]]`");
         problems.push(error.at_field("study"));
     }
+    source::check_inputs(&input, &fit, thickness.as_ref(), problems);
     source::check_knees(&study, &fit, thickness.as_ref(), problems);
     root.finish();
     Some(Plan { study, input, fit, thickness, cohort })
 }
 
-fn study(path: &Path, section: &Section<'_>) -> Option<StudyPlan> {
+fn study(path: &Path, section: Section<'_>) -> Option<StudyPlan> {
     let file_stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let name = section.text("name").or(file_stem).filter(|name| is_file_name(name));
     if name.is_none() {
@@ -124,9 +128,11 @@ fn study(path: &Path, section: &Section<'_>) -> Option<StudyPlan> {
     let seed = section.count("seed").unwrap_or(1);
     let knees = section.texts("knees").unwrap_or_default();
     let simulated = section.flag("simulated").unwrap_or(false);
+    section.finish();
     let name = name?;
     let output = output.unwrap_or_else(|| Path::new("reports").join(&name));
-    Some(StudyPlan { name, dataset, output, seed, knees, simulated })
+    let folder = base.to_owned();
+    Some(StudyPlan { name, dataset, output, folder, seed, knees, simulated })
 }
 
 fn is_file_name(name: &str) -> bool {

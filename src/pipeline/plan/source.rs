@@ -158,6 +158,24 @@ fn input(base: &Path, section: Section<'_>) -> InputPlan {
     input
 }
 
+/// Every `[[input]]` feeds something that the pipeline does.
+pub(super) fn check_inputs(
+    inputs: &[InputPlan],
+    fits: &[FitPlan],
+    thickness: Option<&ThicknessPlan>,
+    problems: &Problems,
+) {
+    let mut names: Vec<&str> = fits.iter().map(|fit| fit.name.as_str()).collect();
+    names.extend(thickness.map(|_| "thickness"));
+    for (index, input) in inputs.iter().enumerate() {
+        if !names.contains(&input.fit.as_str()) && !input.fit.is_empty() {
+            let error = Error::value(format!("nothing is called `{}`", input.fit))
+                .hint(format!("one of {}", names.join(", ")));
+            problems.push(error.at_field(format!("input[{index}].fit")));
+        }
+    }
+}
+
 /// `{knee}` in a query needs `study.knees`.
 pub(super) fn check_knees(
     study: &StudyPlan,

@@ -91,18 +91,53 @@ pub(super) fn uncertainty(fit: &Section<'_>, root: &Section<'_>) -> UncertaintyP
     }
 }
 
-/// Reads `[gate]` with the pipeline's own as defaults; `unit` decides the key of the range.
-pub(super) fn gate(fit: &Section<'_>, root: &Section<'_>, unit: Unit) -> GatePlan {
+const RANGE_MS: &str = "range_ms";
+const RANGE_MM2_PER_S: &str = "range_mm2_per_s";
+const RANGE_MMOL_S_PER_L: &str = "range_mmol_s_per_l";
+
+/// Key of the range of a parameter in `unit`, and what brings it to the unit of the stored map.
+fn range_key(unit: Unit) -> (&'static str, f64) {
+    match unit {
+        Unit::Second => (RANGE_MS, 1e-3),
+        Unit::SquareMillimetrePerSecond => (RANGE_MM2_PER_S, 1.0),
+        _ => (RANGE_MMOL_S_PER_L, 1.0),
+    }
+}
+
+/// Refuses what no fit can take from the pipeline's own `[noise]`, `[uncertainty]` and `[gate]`;
+/// `units` are those of the fits.
+pub(super) fn finish_defaults(root: &Section<'_>, units: &[Unit]) {
+    let ranges: Vec<&'static str> = match units {
+        [] => vec![RANGE_MS, RANGE_MM2_PER_S, RANGE_MMOL_S_PER_L],
+        units => units.iter().map(|unit| range_key(*unit).0).collect(),
+    };
+    let known: [(&'static str, &[&'static str]); 3] = [
+        ("noise", &["method", "sigma"]),
+        ("uncertainty", &["pseudo_experiments", "smear"]),
+        ("gate", &["maximum_uncertainty", "minimum_r_squared"]),
+    ];
+    for (table, keys) in known {
+        let section = root.section(table);
+        section.know(keys);
+        if table == "gate" {
+            section.know(&ranges);
+        }
+        section.finish();
+    }
+}
+
+/// Reads `[gate]` with the pipeline's own as defaults; `unit` decides the key of the range, an
+/// unknown one allows each.
+pub(super) fn gate(fit: &Section<'_>, root: &Section<'_>, unit: Option<Unit>) -> GatePlan {
     let section = fit.section_with_defaults("gate", root);
     let maximum_uncertainty = section.number_within("maximum_uncertainty", 0.10, [1e-6, 1e6]);
     let minimum_r_squared = section
         .number("minimum_r_squared")
         .map(|_| section.number_within("minimum_r_squared", 0.0, [0.0, 1.0]));
-    let (key, factor) = match unit {
-        Unit::Second => ("range_ms", 1e-3),
-        Unit::SquareMillimetrePerSecond => ("range_mm2_per_s", 1.0),
-        _ => ("range_mmol_s_per_l", 1.0),
-    };
+    if unit.is_none() {
+        section.know(&[RANGE_MS, RANGE_MM2_PER_S, RANGE_MMOL_S_PER_L]);
+    }
+    let (key, factor) = range_key(unit.unwrap_or(Unit::One));
     let range = section.numbers(key).and_then(|range| match range[..] {
         [low, high] if low < high => Some([low * factor, high * factor]),
         _ => {

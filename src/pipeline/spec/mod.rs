@@ -101,6 +101,8 @@ impl Spec {
             })
             .collect();
         errors.sort_by_key(Error::position);
+        // A default that several fits take is one fault.
+        errors.dedup_by_key(|error| error.to_string());
         errors
     }
 }

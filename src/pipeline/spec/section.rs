@@ -17,9 +17,16 @@ pub(super) const UNKNOWN_KEY: &str = "unknown key";
 pub struct Section<'a> {
     field: String,
     table: Option<&'a Table>,
-    default: Option<&'a Table>,
+    default: Option<Default<'a>>,
     known: RefCell<BTreeSet<&'static str>>,
     problems: &'a Problems,
+}
+
+/// The table that missing keys are taken from, and where it stands.
+#[derive(Debug)]
+struct Default<'a> {
+    field: String,
+    table: &'a Table,
 }
 
 impl<'a> Section<'a> {
@@ -46,15 +53,27 @@ impl<'a> Section<'a> {
         self.table.is_some()
     }
 
-    /// Records a fault of `key`.
+    /// Records a fault of `key`, at the table that `key` was taken from.
     pub fn refuse(&self, key: &str, error: Error) {
-        self.problems.push(error.at_field(self.field(key)));
+        let name = key.split('[').next().unwrap_or(key);
+        let is_own = self.table.is_some_and(|table| table.contains_key(name));
+        let default = self.default.as_ref().filter(|default| default.table.contains_key(name));
+        let field = match default {
+            Some(default) if !is_own => format!("{}.{key}", default.field),
+            _ => self.field(key),
+        };
+        self.problems.push(error.at_field(field));
+    }
+
+    /// Counts `keys` as known although they are not asked for here.
+    pub fn know(&self, keys: &[&'static str]) {
+        self.known.borrow_mut().extend(keys);
     }
 
     fn value(&self, key: &'static str) -> Option<&'a Value> {
-        self.known.borrow_mut().insert(key);
-        let find = |table: Option<&'a Table>| table.and_then(|table| table.get(key));
-        find(self.table).or_else(|| find(self.default))
+        self.know(&[key]);
+        let own = self.table.and_then(|table| table.get(key));
+        own.or_else(|| self.default.as_ref().and_then(|default| default.table.get(key)))
     }
 
     fn typed<T>(
@@ -166,7 +185,8 @@ impl<'a> Section<'a> {
     #[must_use]
     pub fn section_with_defaults(&self, key: &'static str, defaults: &Self) -> Self {
         let mut section = self.section(key);
-        section.default = defaults.value(key).and_then(Value::as_table);
+        let table = defaults.value(key).and_then(Value::as_table);
+        section.default = table.map(|table| Default { field: defaults.field(key), table });
         section
     }
 
