@@ -80,9 +80,9 @@ fn layout(figure: &MapFigure) -> Option<Layout> {
         filled.reverse();
     }
     let n_filled = filled.len();
-    let step = n_filled.div_ceil(SLICES_MAX);
-    let first = (n_filled - 1) % step / 2;
-    let slices = filled.into_iter().skip(first).step_by(step).collect();
+    let n_shown = n_filled.min(SLICES_MAX);
+    let slices =
+        (0..n_shown).map(|place| filled[(2 * place + 1) * n_filled / (2 * n_shown)]).collect();
     Some(Layout { view, crop, slices, n_filled })
 }
 
@@ -292,7 +292,9 @@ mod tests {
             ..figure(&[], scale())
         };
         let mosaic = mosaic(&figure).unwrap().unwrap();
-        assert_eq!(mosaic.slices.len(), 10);
-        assert!(mosaic.caption.contains("10 of 30 slices"));
+        assert_eq!(mosaic.slices.len(), 12);
+        assert!(mosaic.caption.contains("12 of 30 slices"));
+        assert!(mosaic.slices[0].contains("slice 2 of 30"), "from the middle of each twelfth");
+        assert!(mosaic.slices[11].contains("slice 29 of 30"));
     }
 }

@@ -36,7 +36,6 @@ pub fn index(
     statistics(plan, tables, &mut page)?;
     if let Some(runs) = find(tables, "runs") {
         participants::add(knee_plan(plan), runs, &mut page)?;
-        page.tables.rotate_right(1);
     }
     page.methods.push(TABLES.into());
     page.methods.push(NOT_REGISTERED.into());

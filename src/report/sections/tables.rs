@@ -54,13 +54,13 @@ fn shown(table: &PageTable) -> Value {
     }
 }
 
-/// Whether at least half of the cells that say something are numbers.
+/// Whether at least half of the cells that say something are numbers, or none says anything.
 fn is_of_numbers(table: &PageTable, column: usize) -> bool {
     let texts = table.rows.iter().filter_map(|row| row.get(column));
     let said: Vec<&str> =
         texts.map(|cell| cell.text.as_str()).filter(|text| !["", "–"].contains(text)).collect();
     let n_numbers = said.iter().filter(|text| is_number(text)).count();
-    !said.is_empty() && 2 * n_numbers >= said.len()
+    2 * n_numbers >= said.len()
 }
 
 fn is_number(text: &str) -> bool {
@@ -78,9 +78,10 @@ mod tests {
             "< 0.0001".into(),
             Cell::alarming("failed: no <mask>"),
             "10⁻³ mm²/s".into(),
+            "–".into(),
         ];
         let table = PageTable {
-            columns: ["participant", "p", "status", "unit"].map(String::from).to_vec(),
+            columns: ["participant", "p", "status", "unit", "interval"].map(String::from).to_vec(),
             rows: vec![row; n_rows],
             ..PageTable::default()
         };
@@ -95,6 +96,10 @@ mod tests {
         assert!(html.contains("<td><a href=\"sub-01.html\">sub-01</a>"), "{html}");
         assert!(html.contains("<td class=\"alarm\">failed: no &lt;mask&gt;"), "{html}");
         assert!(html.contains("<td>10⁻³ mm²&#x2f;s"), "{html}");
+        assert!(
+            html.contains("<td class=\"n\">–"),
+            "a missing number stands where numbers do: {html}"
+        );
     }
 
     #[test]
