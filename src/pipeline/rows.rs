@@ -360,7 +360,8 @@ fn tumour<'t>(row: Row<'t>, fit: &FitResult<'_>) -> Row<'t> {
         .real("volume_ml", volume_ml(fit, n_region))
         .optional_real("sigma", sigma(fit))
         .optional_text("sigma_method", fit.voxels.noise.as_ref().map(|n| n.level.method().name()))
-        .optional_real("snr0", Some(fit.voxels.snr0).filter(|snr| snr.is_finite()));
+        .optional_real("snr0", Some(fit.voxels.snr0).filter(|snr| snr.is_finite()))
+        .optional_real("predicted_pass_fraction", fit.voxels.predicted_pass_fraction);
     let row = spread(row, "naive", features(&naive).as_ref());
     let row = match features(&gated) {
         Some(f) => row.real("gated_mean", f.mean).optional_real("gated_sd", f.standard_deviation),

@@ -15,9 +15,12 @@ use crate::noise::residual::Residuals;
 use crate::noise::select::{self, NoiseChoice, NoiseInputs};
 use crate::noise::{NoiseDistribution, NoiseEstimate, NoiseMethod};
 use crate::perfusion::{Arrival, IntegrationWindow, T10Source, voi_mean_curve};
-use crate::quality::{Criterion, Gate, GateInputs, gate::gate};
+use crate::quality::gate::gate;
+use crate::quality::{Criterion, Gate, GateInputs, pass_warning, predicted_pass_fraction};
 use crate::random::StreamKey;
+use crate::statistics::moments::mean;
 use crate::statistics::quantile::Sorted;
+use crate::uncertainty::covariance::required_signal_to_noise;
 use crate::uncertainty::{
     ObservedVoxels, PseudoExperiments, Smear, Uncertainty, pseudo_experiment,
 };
@@ -56,6 +59,9 @@ pub struct VoxelResult {
     pub arrival: Option<Arrival>,
     /// Median amplitude over σ; NaN where there is no amplitude.
     pub snr0: f64,
+    /// Fraction of voxels with enough signal to pass the gate at the mean of what is reported, by
+    /// the Cramér–Rao bound; none where the model is not exponential or nothing is gated.
+    pub predicted_pass_fraction: Option<f64>,
     /// What the reader should know, each a sentence.
     pub warnings: Vec<String>,
 }
@@ -171,10 +177,13 @@ pub fn measure_voxels(work: VoxelWork<'_>, observer: &dyn Observer) -> Result<Vo
         habitats: None,
         arrival,
         snr0,
+        predicted_pass_fraction: None,
     };
     result.warnings.extend(result.noise.iter().flat_map(|noise| noise.warnings.clone()));
     result.warnings.extend(arrival.and_then(|arrival| arrival.warning()));
     result.habitats = habitats(work.plan.habitat.as_ref(), &mut result)?;
+    result.predicted_pass_fraction = predicted_pass(work, &result);
+    result.warnings.extend(result.predicted_pass_fraction.and_then(pass_warning));
     Ok(result)
 }
 
@@ -337,6 +346,27 @@ fn gate_of(
         sigma,
     };
     gate(inputs, &criteria)
+}
+
+/// What the Cramér–Rao bound says of the gate, before any voxel is drawn.
+fn predicted_pass(work: VoxelWork<'_>, result: &VoxelResult) -> Option<f64> {
+    let sigma = result.noise.as_ref().filter(|_| !result.uncertainties.is_empty())?.level.sigma();
+    let selection = if result.habitats.is_some() { Selection::Habitat } else { Selection::Gated };
+    let estimate = mean(&result.values(0, &result.places(selection)))?;
+    let b_min = work.plan.b_min_s_per_mm2;
+    let (weightings, rate): (Vec<f64>, f64) = match &work.loaded.protocol {
+        Protocol::Diffusion(p) => {
+            let used = p.b_values_s_per_mm2().iter().copied().filter(|&b| b >= b_min);
+            (used.collect(), estimate)
+        }
+        Protocol::MultiEcho(p) => (p.echo_times_s().to_vec(), 1.0 / estimate),
+        Protocol::Dynamic(_) | Protocol::VariableFlipAngle(_) => return None,
+    };
+    let maximum = work.plan.gate.maximum_uncertainty;
+    let required = required_signal_to_noise(&weightings, rate, maximum);
+    let amplitudes = result.fits.estimates.last()?.iter();
+    let ratios: Vec<f64> = amplitudes.map(|amplitude| amplitude / sigma).collect();
+    Some(predicted_pass_fraction(&ratios, required)).filter(|fraction| fraction.is_finite())
 }
 
 /// Median of the amplitude (the last parameter) over σ; NaN where no amplitude is fitted.
