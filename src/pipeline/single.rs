@@ -12,11 +12,11 @@ use super::plan::{
     AcquisitionPlan, Arrival, DynamicPlan, FitPlan, GatePlan, NoisePlan, T10, UncertaintyPlan,
 };
 use super::provenance::VERSION;
+use super::session::t10_on;
 use super::voxel_table::{self, VoxelPlace};
 use super::voxels::{Selection, VoxelResult, VoxelWork, measure_voxels};
 use crate::acquisition::ProtocolKind;
 use crate::error::{Error, Result};
-use crate::image::resample::resample_linear;
 use crate::image::{Grid, Mask, Volume};
 use crate::io::nifti::{self, Header, ReadLimits};
 use crate::io::{gradient_table, parquet, sidecar};
@@ -144,15 +144,19 @@ pub fn map(request: &MapRequest<'_>, observer: &dyn Observer) -> Result<MapResul
         Some(path) => mask_on(&grid, path, &request.limits)?,
         None => Mask::full(grid),
     };
+    let mut warnings = Vec::new();
     let fixed = match request.t10 {
-        Some(T10Input::Map(path)) => vec![t10_on(&grid, path, &request.limits)?],
+        Some(T10Input::Map(path)) => {
+            vec![t10_on(&grid, path, &request.limits, &mut warnings)?]
+        }
         _ => Vec::new(),
     };
     let plan = fit_plan(request)?;
     let stem = stem(&source);
     let key = StreamKey::new(request.seed, &stem);
     let work = VoxelWork { plan: &plan, loaded: &loaded, region: &region, fixed: &fixed, key };
-    let result = measure_voxels(work, observer).map_err(|e| e.at_path(&source.images[0]))?;
+    let mut result = measure_voxels(work, observer).map_err(|e| e.at_path(&source.images[0]))?;
+    result.warnings.extend(warnings);
     for warning in &result.warnings {
         observer.observe(&Event::Warning(warning));
     }
@@ -269,15 +273,6 @@ fn mask_on(grid: &Grid, path: &Path, limits: &ReadLimits) -> Result<Mask> {
         error.at_path(path).at_field("mask").hint("draw the mask on the grid of the series")
     })?;
     Ok(mask)
-}
-
-fn t10_on(grid: &Grid, path: &Path, limits: &ReadLimits) -> Result<Volume<f64>> {
-    let map = nifti::read_volume(path, limits)?.image;
-    if grid.require_same(map.grid()).is_ok() {
-        return Ok(map);
-    }
-    let resampled = resample_linear(&map.map(|&value| value as f32), grid)?;
-    Ok(resampled.image.map(|&value| f64::from(value)))
 }
 
 /// Name of the first image without its extension and without the part that tells echoes apart.
