@@ -10,6 +10,7 @@ mod hostile;
 mod nifti_reading;
 mod nifti_writing;
 mod properties;
+mod real_data;
 mod recovery;
 mod shared_data;
 mod simulated_cohorts;
