@@ -9,6 +9,7 @@ mod run;
 mod simulate;
 mod size;
 mod thickness;
+mod validate;
 
 use std::process::ExitCode;
 
@@ -58,6 +59,8 @@ enum Command {
     Models(models::Options),
     /// Make a digital reference dataset with known truth.
     Simulate(simulate::Options),
+    /// Compare with public reference values on real data.
+    Validate(validate::Options),
 }
 
 /// How a command ended when it did not fail.
@@ -85,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Inspect(options) => inspect::run(options, common),
         Command::Models(options) => models::run(options, common),
         Command::Simulate(options) => simulate::run(options, common),
+        Command::Validate(options) => validate::run(options, common),
     };
     outcome.unwrap_or_else(|errors| fail(&errors))
 }

@@ -189,6 +189,41 @@ pub fn read_numbers(path: &Path) -> Result<Vec<f64>> {
     }
 }
 
+/// Reads a sampled curve, such as an arterial input: two columns, times and values; a first line of
+/// column names is skipped.
+///
+/// # Errors
+///
+/// `Format` when a line holds something else than two numbers, `Value` when one is not finite, each
+/// with line and column.
+pub fn read_curve(path: &Path) -> Result<[Vec<f64>; 2]> {
+    let text = text_file::read(path, MAX_BYTES)?;
+    let mut lines = text.split_inclusive('\n');
+    let names = lines.next().unwrap_or_default();
+    let has_names = names.split(is_separator).all(|word| word.parse::<f64>().is_err());
+    let marked = if has_names { format!("#{names}") } else { names.to_owned() };
+    let rows = parse_rows(&(marked + &lines.collect::<String>()));
+    let mut curve = [Vec::new(), Vec::new()];
+    for row in rows.map_err(|error| error.at_path(path))? {
+        let line = row.first().map_or(1, |number| number.line);
+        let [time, value] = row.as_slice() else {
+            return Err(Error::format(format!("{} numbers are not two columns", row.len()))
+                .at_path(path)
+                .at_position(line, 1)
+                .hint("each line: time and value"));
+        };
+        for (column, number) in curve.iter_mut().zip([time, value]) {
+            if !number.value.is_finite() {
+                return Err(Error::value(format!("{} is not a finite number", number.value))
+                    .at_path(path)
+                    .at_position(number.line, number.column));
+            }
+            column.push(number.value);
+        }
+    }
+    Ok(curve)
+}
+
 /// A number with its place, both from 1.
 #[derive(Debug, Clone, Copy)]
 struct Number {
@@ -200,18 +235,22 @@ struct Number {
 /// The numbers of every line that has any; at least one.
 fn read_rows(path: &Path) -> Result<Vec<Vec<Number>>> {
     let text = text_file::read(path, MAX_BYTES)?;
+    parse_rows(&text).map_err(|error| error.at_path(path))
+}
+
+fn parse_rows(text: &str) -> Result<Vec<Vec<Number>>> {
     let mut rows = Vec::new();
     for (line, content) in text.lines().enumerate() {
         if content.trim_start().starts_with('#') {
             continue;
         }
-        let row = parse_line(line + 1, content).map_err(|error| error.at_path(path))?;
+        let row = parse_line(line + 1, content)?;
         if !row.is_empty() {
             rows.push(row);
         }
     }
     if rows.is_empty() {
-        return Err(Error::format("there is no number in the file").at_path(path));
+        return Err(Error::format("there is no number in the file"));
     }
     Ok(rows)
 }
@@ -219,7 +258,6 @@ fn read_rows(path: &Path) -> Result<Vec<Vec<Number>>> {
 fn parse_line(line: usize, content: &str) -> Result<Vec<Number>> {
     let mut numbers = Vec::new();
     let mut column = 1;
-    let is_separator = |c: char| c.is_whitespace() || c == ',';
     for word in content.split_inclusive(is_separator) {
         let bare = word.trim_end_matches(is_separator);
         if !bare.is_empty() {
@@ -233,6 +271,10 @@ fn parse_line(line: usize, content: &str) -> Result<Vec<Number>> {
         column += word.chars().count();
     }
     Ok(numbers)
+}
+
+fn is_separator(c: char) -> bool {
+    c.is_whitespace() || c == ','
 }
 
 /// At most 40 characters, so that binary files do not flood the terminal.
@@ -332,6 +374,22 @@ mod tests {
         let error = with("0.01 0.02", read_echo_times_ms).unwrap_err();
         assert_eq!(error.message(), "echo time 0.01 is not between 1 and 500 ms");
         assert_eq!(error.hint_text(), Some("0.01 looks like seconds: write 10"));
+    }
+
+    #[test]
+    fn curves_have_two_columns_with_or_without_names() {
+        let expected = [vec![0.0, 16.43], vec![0.0, 0.0009]];
+        for text in
+            ["t_s,Cp_mM\n0,0\n16.43,0.0009\n", "# artery\n0 0\n16.43\t9e-4", "0,0\n16.43,9e-4\n"]
+        {
+            assert_eq!(with(text, read_curve).unwrap(), expected, "{text:?}");
+        }
+        let error = with("t_s,Cp_mM\n0,0\n16.43\n", read_curve).unwrap_err();
+        assert_eq!(place(&error), (3, 1, "1 numbers are not two columns".into()));
+        let error = with("t_s,Cp_mM\n0,0\n16.43,high\n", read_curve).unwrap_err();
+        assert_eq!(place(&error), (3, 7, "`high` is not a number".into()));
+        assert_eq!(with("0,0\n1,nan\n", read_curve).unwrap_err().position(), Some((2, 3)));
+        assert!(with("t_s,Cp_mM\n", read_curve).is_err() && with("", read_curve).is_err());
     }
 
     #[test]

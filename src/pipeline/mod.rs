@@ -18,6 +18,7 @@ pub mod session;
 pub mod simulated;
 pub mod single;
 pub mod spec;
+pub mod validate;
 pub mod voxel_table;
 pub mod voxels;
 

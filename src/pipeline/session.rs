@@ -234,3 +234,26 @@ impl FitResult<'_> {
         &self.voxels.parameters[0]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::Affine;
+
+    #[test]
+    fn a_t10_map_in_milliseconds_is_refused_with_the_fix() {
+        let folder = tempfile::tempdir().unwrap();
+        let affine = Affine::from_spacing([2.0; 3], [0.0; 3]).unwrap();
+        let grid = Grid::new([2, 2, 1], affine).unwrap();
+        let (path, limits) = (folder.path().join("T1map.nii.gz"), ReadLimits::default());
+        let read = |values: [f32; 4]| {
+            let map = Volume::new(grid, values.to_vec()).unwrap();
+            nifti::write_map(&path, &map, &Header::of_grid(grid), [0.0, 3.0]).unwrap();
+            t10_on(&grid, &path, &limits, &mut Vec::new())
+        };
+        assert!((read([0.0, 0.8, 1.2, f32::NAN]).unwrap().voxels()[2] - 1.2).abs() < 1e-6);
+        let error = read([0.0, 800.0, 1200.0, 0.0]).unwrap_err();
+        assert_eq!(error.message(), "T10 up to 1200 looks like milliseconds");
+        assert!(error.hint_text().unwrap().contains("divide the map by 1000"));
+    }
+}

@@ -255,16 +255,14 @@ fn dynamic_plan(request: &MapRequest<'_>) -> Result<DynamicPlan> {
 
 /// Arrival of the bolus on a measured arterial curve, s.
 fn arrival_on(path: &Path) -> Result<f64> {
-    let numbers = gradient_table::read_numbers(path)?;
-    if numbers.len() % 2 != 0 {
-        return Err(Error::value(format!("{} numbers are not two columns", numbers.len()))
-            .at_path(path)
-            .hint("each line: time in s, concentration in mM"));
-    }
-    let times: Vec<f64> = numbers.iter().step_by(2).copied().collect();
-    let curve: Vec<f64> = numbers.iter().skip(1).step_by(2).copied().collect();
-    let arrival = perfusion::Arrival::detect(&times, &curve, None);
-    arrival.map(|arrival| arrival.time_s()).map_err(|error| error.at_path(path))
+    let [times_s, curve] = gradient_table::read_curve(path)?;
+    perfusion::MeasuredCurve::new(times_s, curve, perfusion::Compartment::Plasma)
+        .and_then(|artery| {
+            let curve = artery.concentrations_mmol_per_l();
+            perfusion::Arrival::detect(artery.times_s(), curve, None)
+        })
+        .map(|arrival| arrival.time_s())
+        .map_err(|error| error.at_path(path))
 }
 
 fn mask_on(grid: &Grid, path: &Path, limits: &ReadLimits) -> Result<Mask> {

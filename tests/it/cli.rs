@@ -84,7 +84,7 @@ error: `fit[0].model`: `adcc` is not one of adc, t2, t1_vfa, iauc60
 error: `fit[0].series.suffix`: is missing
   --> p.toml:11:10
    = hint: name the BIDS suffix, as in suffix = "dwi"
-error: `fit[0].estimator`: `nlss` is not one of nlls, wlls, lls, two_point
+error: `fit[0].estimator`: `nlss` is not one of nlls, wlls, lls, two_point, general
   --> p.toml:12:13
    = hint: did you mean `nlls`?
 error: `fit[0].b_min_s_per_mm2`: NaN is not a finite number

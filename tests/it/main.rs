@@ -18,6 +18,7 @@ mod nifti_writing;
 mod pipelines;
 mod program;
 mod properties;
+mod real_data;
 mod recovery;
 mod shared_data;
 mod simulated_cohorts;
