@@ -125,7 +125,7 @@ fn t1_against_madym(
         }
         ss - sf * sf / ff
     };
-    let ours = maps.values("desc-t1_vfa_T1map.nii.gz")?;
+    let ours = maps.values("desc-t1vfa_T1map.nii.gz")?;
     let madym = bench.volume(MADYM_T1)?;
     let region = bench.volume(REGION)?;
     let [mut times, mut fits] = [(); 2].map(|()| Pairs::default());
@@ -192,8 +192,8 @@ fn areas(bench: &Bench<'_>, breast: &Breast, t1: &Maps, section: &mut Section) -
     let job = breast.job(with(t10, "madym_T1_s.nii.gz", Err(arrival_s)));
     let same_inputs = bench.run(&job, section)?;
     area_table(bench, &same_inputs, section)?;
-    let own = t1.path("desc-t1_vfa_T1map.nii.gz")?;
-    let job = breast.job(with(own, "maps/nlls/vfa_10_desc-t1_vfa_T1map.nii.gz", Ok(ARTERY)));
+    let own = t1.path("desc-t1vfa_T1map.nii.gz")?;
+    let job = breast.job(with(own, "maps/nlls/vfa_10_desc-t1vfa_T1map.nii.gz", Ok(ARTERY)));
     let own_inputs = bench.run(&job, section)?;
     section.notes.push(format!(
         "On the measured artery the bolus arrives at {:.2} s; Madym was told frame {} ({arrival_s:.2} s).",

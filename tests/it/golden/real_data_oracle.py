@@ -32,7 +32,7 @@ from scipy.optimize import least_squares
 
 N_VOXELS = 400
 N_STARTS = 16
-BOUNDS = {"adc": (-0.5e-3, 6e-3), "t2": (1.0, 500.0), "t1_vfa": (0.1, 1e3)}
+BOUNDS = {"adc": (-0.5e-3, 6e-3), "t2": (1.0 / 3.0, 1000.0), "t1_vfa": (0.1, 1e3)}
 RATE_FLOOR = {"adc": 1e-9, "t2": 1e-6, "t1_vfa": 1e-6}
 LIMIT = 1e-5
 
@@ -187,7 +187,7 @@ def compare(name, model, paths, x, flags, biomarker, folder):
     report = program(biomarker, model, paths, flags, folder)
     of = lambda ending: load(written(report, folder, ending)).ravel(order="F")
     suffixes = {"adc": ("ADC", "S0map"), "t2": ("T2map", "S0map"), "t1_vfa": ("T1map", "M0map")}
-    headline, amplitude = (of(f"desc-{model}_{suffix}.nii.gz") for suffix in suffixes[model])
+    headline, amplitude = (of(f"desc-{model.replace('_', '')}_{suffix}.nii.gz") for suffix in suffixes[model])
     legend = json.loads(written(report, folder, "Status_dseg.json").read_text())["Levels"]
     status = of("Status_dseg.nii.gz").astype(int)
     samples_of = read_samples(paths)
@@ -251,7 +251,7 @@ def compare_areas(data, biomarker, folder):
     flags = ["--flip-angles-deg", ",".join(f"{f:g}" for f in flips)]
     flags += ["--repetition-time-ms", f"{protocol['TR_ms']:g}"]
     report = program(biomarker, "t1_vfa", [breast / "vfa_10.nii.gz"], flags, folder)
-    t1_path = written(report, folder, "desc-t1_vfa_T1map.nii.gz")
+    t1_path = written(report, folder, "desc-t1vfa_T1map.nii.gz")
     flags = ["--flip-angles-deg", f"{protocol['DCE_flip_deg']:g}", "--repetition-time-ms",
              f"{protocol['TR_ms']:g}", "--frame-times-s", str(breast / "dce_times_s.txt"),
              "--t10-ms", str(t1_path), "--arterial-curve", str(breast / "aif_Cp_mM.csv")]
