@@ -43,7 +43,7 @@ impl Fits {
     ///
     /// `Value` when there is no such parameter.
     pub fn estimate_map(&self, parameter: usize) -> Result<Volume<f32>> {
-        self.map(column(&self.estimates, parameter)?)
+        self.column_map(column(&self.estimates, parameter)?)
     }
 
     /// Map of the standard error of a parameter; 0 outside the mask and where not defined.
@@ -52,7 +52,7 @@ impl Fits {
     ///
     /// `Value` when there is no such parameter.
     pub fn standard_error_map(&self, parameter: usize) -> Result<Volume<f32>> {
-        self.map(column(&self.standard_errors, parameter)?)
+        self.column_map(column(&self.standard_errors, parameter)?)
     }
 
     /// Map of R²; 0 outside the mask and where not defined.
@@ -61,7 +61,7 @@ impl Fits {
     ///
     /// `Internal` when the columns do not fit the mask.
     pub fn r_squared_map(&self) -> Result<Volume<f32>> {
-        self.map(&self.r_squared)
+        self.column_map(&self.r_squared)
     }
 
     /// Map of [`FitStatus::code`]; 0 outside the mask.
@@ -95,7 +95,12 @@ impl Fits {
             .collect()
     }
 
-    fn map(&self, column: &[f64]) -> Result<Volume<f32>> {
+    /// Map of a column of its own voxels; 0 outside the mask and where a value is not finite.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` when the column has another length than the mask.
+    pub fn column_map(&self, column: &[f64]) -> Result<Volume<f32>> {
         if column.len() != self.mask.len() {
             return Err(Error::internal("a column does not fit its mask"));
         }

@@ -88,11 +88,14 @@ impl Writer<'_> {
             let name = common.name(&format!("{label}Stderr"), parameter.suffix);
             self.map(&common, &name, &stderr, ([0.0, (high - low) / 10.0], parameter.unit))?;
         }
-        if let Some(uncertainty) = fit.voxels.uncertainties.first() {
-            let u = column(fit, &uncertainty.relative);
-            let suffix = fit.headline().suffix;
-            let name = common.name(&format!("{label}U"), suffix);
-            self.map(&common, &name, &u, ([0.0, 0.2], Unit::One))?;
+        for quality in fit.voxels.quality_columns() {
+            let map = fit.voxels.fits.column_map(&quality.values)?;
+            let name = common.name(&format!("{label}{}", quality.label), fit.headline().suffix);
+            let path = path_of(&name)?;
+            nifti::write_map(&self.output.join(&path), &map, &fit.header, quality.window)?;
+            let description = quality.description.into();
+            let metadata = MapMetadata { unit: Unit::One, description, ..common.metadata.clone() };
+            self.sidecar(&path, &metadata.object()?)?;
         }
         self.codes(&common, prefix)
     }
@@ -290,15 +293,4 @@ fn entities(source: &Path, knee: Option<&str>) -> Vec<(String, String)> {
 /// BIDS labels are letters and digits.
 fn letters(text: &str) -> String {
     text.chars().filter(char::is_ascii_alphanumeric).collect()
-}
-
-/// A column of the fits as a volume; 0 outside, values that are not finite stay out.
-fn column(fit: &FitResult<'_>, values: &[f64]) -> Volume<f32> {
-    let mut volume = Volume::from_fn(*fit.header.grid(), |_| 0.0_f32);
-    for (&index, &value) in fit.voxels.fits.mask.indices().iter().zip(values) {
-        if value.is_finite() {
-            volume.voxels_mut()[index] = value as f32;
-        }
-    }
-    volume
 }

@@ -283,6 +283,18 @@ fn stem(source: &SeriesSource) -> String {
     parts.collect::<Vec<_>>().join("_")
 }
 
+/// One map on its way to the disk.
+struct MapFile<'m> {
+    /// Behind `desc-`: label and suffix.
+    label: String,
+    /// What it shows.
+    description: &'m str,
+    /// Values that viewers show from black to white.
+    window: [f64; 2],
+    /// Unit of its voxels.
+    unit: Unit,
+}
+
 struct Writer<'a> {
     request: &'a MapRequest<'a>,
     source: &'a SeriesSource,
@@ -299,18 +311,24 @@ impl Writer<'_> {
             let [low, high] = parameter.display_window;
             let (suffix, unit) = (parameter.suffix, parameter.unit);
             let map = self.with_background(result.fits.estimate_map(index)?, result, index);
-            self.map(&format!("{model}_{suffix}"), &map, [low, high], unit)?;
+            let description = self.request.measure.summary;
+            let file = MapFile {
+                label: format!("{model}_{suffix}"),
+                description,
+                window: [low, high],
+                unit,
+            };
+            self.map(&file, &map)?;
             let map = result.fits.standard_error_map(index)?;
-            let window = [0.0, (high - low) / 10.0];
-            self.map(&format!("{model}Stderr_{suffix}"), &map, window, unit)?;
+            let label = format!("{model}Stderr_{suffix}");
+            let (description, window) = ("standard error", [0.0, (high - low) / 10.0]);
+            self.map(&MapFile { label, description, window, unit }, &map)?;
         }
-        if let Some(uncertainty) = result.uncertainties.first() {
-            let mut u = Volume::from_fn(*result.fits.grid(), |_| 0.0_f32);
-            for (&index, &value) in result.fits.mask.indices().iter().zip(&uncertainty.relative) {
-                u.voxels_mut()[index] = if value.is_finite() { value as f32 } else { 0.0 };
-            }
-            let suffix = result.parameters[0].suffix;
-            self.map(&format!("{model}U_{suffix}"), &u, [0.0, 0.2], Unit::One)?;
+        for quality in result.quality_columns() {
+            let map = result.fits.column_map(&quality.values)?;
+            let label = format!("{model}{}_{}", quality.label, result.parameters[0].suffix);
+            let (description, window) = (quality.description, quality.window);
+            self.map(&MapFile { label, description, window, unit: Unit::One }, &map)?;
         }
         let name = format!("{}_desc-{model}Status_dseg.nii.gz", self.stem);
         let path = self.request.output.join(&name);
@@ -349,23 +367,17 @@ impl Writer<'_> {
         map
     }
 
-    fn map(
-        &mut self,
-        description: &str,
-        map: &Volume<f32>,
-        window: [f64; 2],
-        unit: Unit,
-    ) -> Result<()> {
-        let name = format!("{}_desc-{description}.nii.gz", self.stem);
-        nifti::write_map(&self.request.output.join(&name), map, self.header(), window)?;
+    fn map(&mut self, file: &MapFile<'_>, map: &Volume<f32>) -> Result<()> {
+        let name = format!("{}_desc-{}.nii.gz", self.stem, file.label);
+        nifti::write_map(&self.request.output.join(&name), map, self.header(), file.window)?;
         let mut object = Map::new();
-        object.insert("Description".into(), self.request.measure.summary.into());
+        object.insert("Description".into(), file.description.into());
         let sources: Vec<String> = self.source.images.iter().map(|path| file_name(path)).collect();
         object.insert("Sources".into(), sources.into());
         let algorithm = format!("{}, {}", self.request.measure.name, self.request.estimator);
         object.insert("EstimationAlgorithm".into(), algorithm.into());
         object.insert("EstimationReference".into(), self.request.measure.reference.into());
-        object.insert("Units".into(), unit.symbol().into());
+        object.insert("Units".into(), file.unit.symbol().into());
         object.insert("SoftwareVersion".into(), VERSION.into());
         if let Some(sidecar) = self.source.sidecars.first() {
             object.extend(sidecar.copied());

@@ -66,6 +66,22 @@ pub struct VoxelResult {
     pub warnings: Vec<String>,
 }
 
+/// Relative uncertainty that maps end at: an infinite one must not look like none.
+const SHOWN_MAX: f64 = 10.0;
+
+/// One more column worth a map: how far each voxel can be trusted.
+#[derive(Debug, Clone)]
+pub struct QualityColumn {
+    /// Added to the label of the estimate, such as `U`.
+    pub label: &'static str,
+    /// What it shows.
+    pub description: &'static str,
+    /// One per voxel of the fits; pure numbers.
+    pub values: Vec<f64>,
+    /// Values that viewers show from black to white.
+    pub window: [f64; 2],
+}
+
 /// Which voxels a statistic is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Selection {
@@ -111,6 +127,36 @@ impl VoxelResult {
     /// Values of `parameter` at `places`.
     pub fn values(&self, parameter: usize, places: &[usize]) -> Vec<f64> {
         places.iter().map(|&place| self.fits.estimates[parameter][place]).collect()
+    }
+
+    /// Relative uncertainty, R² and reduced χ², as far as any voxel has them.
+    pub fn quality_columns(&self) -> Vec<QualityColumn> {
+        let shown = |u: &Uncertainty| u.relative.iter().map(|u| u.min(SHOWN_MAX)).collect();
+        let relative: Option<Vec<f64>> = self.uncertainties.first().map(shown);
+        let sigma = self.noise.as_ref().map(|noise| noise.level.sigma());
+        let columns = [
+            QualityColumn {
+                label: "U",
+                description: "standard deviation of the pseudo-experiments over the estimate; 10 stands \
+                              for 10 and above, and for no estimate",
+                values: relative.unwrap_or_default(),
+                window: [0.0, 0.2],
+            },
+            QualityColumn {
+                label: "Rsquared",
+                description: "1 - residual over total sum of squares",
+                values: self.fits.r_squared.clone(),
+                window: [0.0, 1.0],
+            },
+            QualityColumn {
+                label: "Chisquare",
+                description: "residual sum of squares over noise variance and degrees of freedom",
+                values: sigma.map_or_else(Vec::new, |sigma| self.fits.reduced_chi_square(sigma)),
+                window: [0.0, 3.0],
+            },
+        ];
+        let is_known = |column: &QualityColumn| column.values.iter().any(|x| x.is_finite());
+        columns.into_iter().filter(is_known).collect()
     }
 
     /// SD of each value: from the pseudo-experiments, else from the covariance of the fit.
