@@ -3,6 +3,7 @@
 .PHONY: demo test lint blas release
 
 demo: blas
+	cargo build
 	cargo run --quiet -- run pipelines/neuroblastoma.toml
 	cargo run --quiet -- run pipelines/cartilage.toml
 

@@ -212,3 +212,16 @@ fn the_seed_changes_the_uncertainties_and_nothing_that_is_fitted() {
         assert_eq!(a[name] == c[name], is_same, "{name}");
     }
 }
+
+#[test]
+fn the_shipped_datasets_are_what_their_commands_make() {
+    let folder = tempfile::tempdir().unwrap();
+    for (study, seed) in [("neuroblastoma", "20190726"), ("ultramarathon", "20190727")] {
+        let ended =
+            biomarker(folder.path(), &["simulate", study, "--output", study, "--seed", seed]);
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        let made = hashes(&folder.path().join(study));
+        assert!(made.len() > 100, "{study}");
+        assert_eq!(made, hashes(&project(&format!("testdata/{study}"))), "{study}");
+    }
+}
