@@ -28,10 +28,10 @@ const RESTARTS: usize = 20;
 const ITERATIONS_MAX: u64 = 300;
 /// Squared step of all centroids below which Lloyd's iteration stands still.
 const STEP_MIN: f64 = 1e-12;
-const MIXTURE_STARTS: u64 = 5;
+const MIXTURE_STARTS: u64 = 3;
 const MIXTURE_ITERATIONS_MAX: u64 = 500;
 /// Gain of mean log-likelihood below which a mixture has converged.
-const MIXTURE_GAIN_MIN: f64 = 1e-8;
+const MIXTURE_GAIN_MIN: f64 = 1e-6;
 /// Added to every variance: the floor of the SD is 0.01 robust SD.
 const VARIANCE_FLOOR: f64 = 1e-4;
 /// Fraction of values drawn in at each end.
@@ -251,7 +251,7 @@ pub struct Mixture {
     pub n_parameters: usize,
 }
 
-/// Best of five seeded starts of a full-covariance mixture over `features` as they are.
+/// Best of three seeded starts of a full-covariance mixture over `features` as they are.
 ///
 /// # Errors
 ///
