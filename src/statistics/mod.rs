@@ -2,7 +2,7 @@
 //!
 //! Descriptions ([`moments`], [`quantile`], [`first_order`]) answer `None` where there is nothing to
 //! describe: no values, or a NaN or an infinity among them. Methods that demand more of their input
-//! (clusters, tests) return an [`Error`](crate::error::Error) that names the value and the rule. No
+//! (clusters, tests) return an [`Error`] that names the value and the rule. No
 //! function here returns NaN.
 
 pub mod cluster_number;
