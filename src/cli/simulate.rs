@@ -40,7 +40,7 @@ enum Size {
     Abstract,
 }
 
-/// Writes the dataset; the folder must be new or empty of one.
+/// Writes the dataset; files of the same name are replaced, others in the folder are left alone.
 pub(super) fn run(options: &Options, common: &Common) -> Outcome {
     let told = |name: &str| {
         if !common.quiet {
