@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::Fits;
 use crate::error::{Error, Result};
 use crate::image::{Mask, Series, Volume};
-use crate::model::{Estimator, Fit, FitStatus, VoxelData};
+use crate::model::{Detail, Estimator, FitBlock, FitStatus, LaneData};
 use crate::noise::NoiseLevel;
 
 /// Voxels per unit of work: large enough to hide the scheduling, small enough to share the end.
@@ -47,10 +47,8 @@ pub fn voxelwise(estimator: &dyn Estimator, input: &Voxelwise<'_>) -> Result<Fit
     blocks.par_iter_mut().for_each_init(
         || Worker::new(estimator),
         |worker, block| {
-            for place in 0..block.voxels.len() {
-                worker.estimate(input, block.voxels[place]);
-                block.store(place, &worker.fit, input.noise);
-            }
+            worker.estimate(input, block.voxels);
+            block.store(&worker.fits, input.noise);
             if let Some(progress) = input.progress {
                 progress(block.voxels.len());
             }
@@ -160,19 +158,22 @@ fn blocks(fits: &mut Fits) -> Vec<Block<'_>> {
 }
 
 impl Block<'_> {
-    fn store(&mut self, place: usize, fit: &Fit, noise: Option<&NoiseLevel>) {
-        let n_parameters = self.estimates.len();
-        let sigma = noise.map_or_else(|| fit.residual_variance().sqrt(), NoiseLevel::sigma);
-        for parameter in 0..n_parameters {
-            let variance = fit.unscaled_covariance[parameter * (n_parameters + 1)];
-            self.estimates[parameter][place] = fit.estimates[parameter];
-            self.standard_errors[parameter][place] = sigma * variance.sqrt();
+    fn store(&mut self, fits: &FitBlock, noise: Option<&NoiseLevel>) {
+        self.status.copy_from_slice(&fits.status);
+        self.residual_sum_of_squares.copy_from_slice(&fits.residual_sum_of_squares);
+        self.degrees_of_freedom.copy_from_slice(&fits.degrees_of_freedom);
+        self.evaluations.copy_from_slice(&fits.evaluations);
+        for (own, estimates) in self.estimates.iter_mut().zip(&fits.estimates) {
+            own.copy_from_slice(estimates);
         }
-        self.status[place] = fit.status;
-        self.residual_sum_of_squares[place] = fit.residual_sum_of_squares;
-        self.r_squared[place] = fit.r_squared();
-        self.degrees_of_freedom[place] = u16::try_from(fit.degrees_of_freedom).unwrap_or(u16::MAX);
-        self.evaluations[place] = fit.evaluations;
+        for lane in 0..self.voxels.len() {
+            self.r_squared[lane] = fits.r_squared(lane);
+            let sigma =
+                noise.map_or_else(|| fits.residual_variance(lane).sqrt(), NoiseLevel::sigma);
+            for (own, variances) in self.standard_errors.iter_mut().zip(&fits.unscaled_variances) {
+                own[lane] = sigma * variances[lane].sqrt();
+            }
+        }
     }
 }
 
@@ -181,28 +182,25 @@ struct Worker<'a> {
     estimator: &'a dyn Estimator,
     samples: Vec<f64>,
     fixed: Vec<f64>,
-    scratch: Vec<f64>,
-    fit: Fit,
+    fits: FitBlock,
 }
 
 impl<'a> Worker<'a> {
     fn new(estimator: &'a dyn Estimator) -> Self {
-        Self {
-            estimator,
-            samples: vec![0.0; estimator.n_samples()],
-            fixed: vec![0.0; estimator.n_fixed()],
-            scratch: vec![0.0; estimator.scratch_len()],
-            fit: Fit::new(estimator.parameters().len()),
-        }
+        let fits = FitBlock::new(estimator.parameters().len(), Detail::Everything);
+        Self { estimator, samples: Vec::new(), fixed: Vec::new(), fits }
     }
 
-    fn estimate(&mut self, input: &Voxelwise<'_>, voxel: usize) {
-        input.series.signals_into(voxel, &mut self.samples);
-        for (own, volume) in self.fixed.iter_mut().zip(input.fixed) {
-            *own = volume.voxels()[voxel];
+    fn estimate(&mut self, input: &Voxelwise<'_>, voxels: &[usize]) {
+        let n_lanes = voxels.len();
+        self.samples.resize(input.series.n_volumes() * n_lanes, 0.0);
+        input.series.lanes_into(voxels, &mut self.samples);
+        self.fixed.clear();
+        for volume in input.fixed {
+            self.fixed.extend(voxels.iter().map(|&voxel| volume.voxels()[voxel]));
         }
-        let data = VoxelData { samples: &self.samples, fixed: &self.fixed };
-        self.estimator.estimate(data, &mut self.scratch, &mut self.fit);
+        let lanes = LaneData { samples: &self.samples, fixed: &self.fixed, n_lanes };
+        self.estimator.estimate_block(lanes, &mut self.fits);
     }
 }
 

@@ -167,6 +167,37 @@ impl Series {
         }
     }
 
+    /// Writes the signals of `voxels` (linear indices, rising) into `lanes`, shape
+    /// `[n_volumes, voxels.len()]`.
+    pub fn lanes_into(&self, voxels: &[usize], lanes: &mut [f64]) {
+        debug_assert_eq!(lanes.len(), self.n_volumes() * voxels.len());
+        if voxels.is_empty() {
+            return;
+        }
+        let n_voxels = self.grid.n_voxels();
+        for (volume, row) in lanes.chunks_exact_mut(voxels.len()).enumerate() {
+            let (scaling, first) = (self.scalings[volume], volume * n_voxels);
+            let mut rest = row;
+            for run in voxels.chunk_by(|a, b| a + 1 == *b) {
+                let (lanes, after) = rest.split_at_mut(run.len());
+                let stored = first + run[0]..first + run[0] + run.len();
+                match &self.samples {
+                    Samples::Single(values) => {
+                        for (lane, &value) in lanes.iter_mut().zip(&values[stored]) {
+                            *lane = scaling.apply(f64::from(value));
+                        }
+                    }
+                    Samples::Double(values) => {
+                        for (lane, &value) in lanes.iter_mut().zip(&values[stored]) {
+                            *lane = scaling.apply(value);
+                        }
+                    }
+                }
+                rest = after;
+            }
+        }
+    }
+
     /// One volume as signals in 64-bit.
     pub fn volume(&self, volume: usize) -> Volume<f64> {
         Volume::from_fn(self.grid, |voxel| self.signal(voxel, volume))
@@ -217,6 +248,23 @@ mod tests {
         assert_eq!(signals.map(f64::to_bits), [21.0, 4.0 * 0.1 + 1.0].map(f64::to_bits));
         let reversed = series.select(&[1, 0]).unwrap();
         assert!((reversed.signal(1, 1) - 21.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn lanes_are_the_signals_of_their_voxels() {
+        let affine = Affine::from_spacing([1.0; 3], [0.0; 3]).unwrap();
+        let grid = Grid::new([7, 1, 1], affine).unwrap();
+        let values: Vec<f32> = (0..14_u8).map(f32::from).collect();
+        let scalings = [0.3, 7.0].map(|slope| Scaling { slope, intercept: 0.1 });
+        let series = Series::new(grid, Samples::Single(values), scalings.to_vec()).unwrap();
+        for voxels in [vec![0, 1, 2, 5], vec![6], vec![1, 3, 5], vec![]] {
+            let mut lanes = vec![f64::NAN; 2 * voxels.len()];
+            series.lanes_into(&voxels, &mut lanes);
+            for (index, lane) in lanes.iter().enumerate() {
+                let (volume, place) = (index / voxels.len(), index % voxels.len());
+                assert_eq!(lane.to_bits(), series.signal(voxels[place], volume).to_bits());
+            }
+        }
     }
 
     #[test]

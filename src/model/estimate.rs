@@ -3,7 +3,8 @@
 //! The plain types stand here, below the fitting algorithms, because perfusion, fitting and
 //! pseudo-experiments all exchange them.
 
-use super::Parameter;
+use super::fit_block::one_by_one;
+use super::{FitBlock, LaneData, Parameter};
 
 /// Why a voxel ended as it did; its code is what the status map stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -175,6 +176,13 @@ pub trait Estimator: Send + Sync {
     /// Writes the noise-free samples that pseudo-experiments smear, shape `[n_samples]`: the model
     /// at the estimates, or the observed samples where there is no model.
     fn expected(&self, voxel: VoxelData<'_>, fit: &Fit, scratch: &mut [f64], expected: &mut [f64]);
+
+    /// Estimates all lanes into `block`, which is resized to them. A lane gets what
+    /// [`Estimator::estimate`] gives, to the precision the estimator states, whatever its neighbours
+    /// are. Batched estimators write their own.
+    fn estimate_block(&self, lanes: LaneData<'_>, block: &mut FitBlock) {
+        one_by_one(self, lanes, block);
+    }
 }
 
 #[cfg(test)]

@@ -6,11 +6,13 @@
 mod adc;
 mod curve;
 mod estimate;
+mod fit_block;
 mod t1_vfa;
 mod t2;
 
 pub use curve::{Curve, Exponential, Headline, Separable, SpoiledGradientEcho};
 pub use estimate::{Estimator, Fit, FitStatus, VoxelData};
+pub use fit_block::{Detail, FitBlock, LaneData};
 
 use crate::acquisition::{Protocol, ProtocolKind};
 use crate::error::{Error, Result};
