@@ -177,6 +177,11 @@ pub trait Estimator: Send + Sync {
     /// at the estimates, or the observed samples where there is no model.
     fn expected(&self, voxel: VoxelData<'_>, fit: &Fit, scratch: &mut [f64], expected: &mut [f64]);
 
+    /// Whether it looks at `sample` of a voxel; the others need not be filled in.
+    fn reads_sample(&self, _sample: usize) -> bool {
+        true
+    }
+
     /// Estimates all lanes into `block`, which is resized to them. A lane gets what
     /// [`Estimator::estimate`] gives, to the precision the estimator states, whatever its neighbours
     /// are. Batched estimators write their own.

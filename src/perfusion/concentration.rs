@@ -35,10 +35,10 @@ pub(super) fn t10_is_valid(t10_s: f64) -> bool {
 /// The signal equation on one protocol and contrast agent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SpoiledGradientEcho {
-    repetition_time_s: f64,
-    cosine: f64,
-    versine: f64,
-    relaxivity_per_s_per_mm: f64,
+    pub(super) repetition_time_s: f64,
+    pub(super) cosine: f64,
+    pub(super) versine: f64,
+    pub(super) relaxivity_per_s_per_mm: f64,
 }
 
 impl SpoiledGradientEcho {

@@ -25,10 +25,13 @@ use super::arterial_input::{Compartment, Hematocrit, MeasuredCurve};
 use super::concentration::{
     BaselineSignal, SpoiledGradientEcho, T10_RANGE_S, relative_enhancement, t10_is_valid,
 };
+use super::concentration_lanes::Echo;
 use super::iauc::{IntegrationWindow, area_under_curve, weights_into};
+use super::iauc_lanes::AreaKernel;
+use super::lanes::LANES;
 use crate::acquisition::Dynamic;
 use crate::error::{Error, Result};
-use crate::model::{Estimator, Fit, FitStatus, Parameter, VoxelData};
+use crate::model::{Estimator, Fit, FitBlock, FitStatus, LaneData, Parameter, VoxelData};
 use crate::unit::Unit;
 
 /// Where the native relaxation time comes from.
@@ -98,6 +101,8 @@ pub struct IaucEstimator {
     interval_s: [f64; 2],
     /// Weights of all frames; `None` where the series ends before the window does.
     weights: Option<Vec<f64>>,
+    /// Eight voxels at once, where the window is complete.
+    kernel: Option<AreaKernel>,
     /// The result is divided by it.
     divisor: f64,
 }
@@ -125,6 +130,9 @@ impl IaucEstimator {
             IaucVariant::BloodNormalised(blood) => blood_area(blood, settings.window)?,
             _ => 1.0,
         };
+        let echo = equation.map(|equation| Echo { equation, t10: settings.t10 });
+        let n_baseline = arrival.n_baseline_frames();
+        let kernel = complete.then(|| AreaKernel::new(&weights, n_baseline, echo, divisor));
         Ok(Self {
             parameters: [parameter(settings.window, &settings.variant)],
             equation,
@@ -133,6 +141,7 @@ impl IaucEstimator {
             arrival,
             interval_s,
             weights: complete.then_some(weights),
+            kernel,
             divisor,
         })
     }
@@ -145,6 +154,24 @@ impl IaucEstimator {
     /// Whether the frames cover the whole window.
     pub fn window_is_complete(&self) -> bool {
         self.weights.is_some()
+    }
+
+    /// Estimates some lanes one after the other.
+    fn estimate_singly(&self, odd: &[usize], lanes: LaneData<'_>, block: &mut FitBlock) {
+        if odd.is_empty() {
+            return;
+        }
+        let mut scratch = vec![0.0; self.scratch_len()];
+        let mut samples = vec![0.0; self.n_samples()];
+        let mut fit = Fit::new(1);
+        for &lane in odd {
+            for (k, sample) in samples.iter_mut().enumerate() {
+                *sample = lanes.samples[k * lanes.n_lanes + lane];
+            }
+            let fixed = lanes.fixed.get(lane).map_or(&[][..], std::slice::from_ref);
+            self.estimate(VoxelData { samples: &samples, fixed }, &mut scratch, &mut fit);
+            block.store(lane, &fit);
+        }
     }
 
     fn try_estimate(
@@ -243,11 +270,27 @@ impl Estimator for IaucEstimator {
     fn estimate(&self, voxel: VoxelData<'_>, scratch: &mut [f64], fit: &mut Fit) {
         if let Err(status) = self.try_estimate(voxel, scratch, fit) {
             fit.fail(status);
+            fit.evaluations = 0;
         }
     }
 
     fn expected(&self, voxel: VoxelData<'_>, _: &Fit, _: &mut [f64], expected: &mut [f64]) {
         expected.copy_from_slice(voxel.samples);
+    }
+
+    fn reads_sample(&self, sample: usize) -> bool {
+        self.kernel.as_ref().is_none_or(|kernel| kernel.reads(sample))
+    }
+
+    fn estimate_block(&self, lanes: LaneData<'_>, block: &mut FitBlock) {
+        block.resize(lanes.n_lanes);
+        let is_enough =
+            lanes.n_lanes >= LANES && lanes.fixed.len() >= self.n_fixed() * lanes.n_lanes;
+        let odd = match &self.kernel {
+            Some(kernel) if is_enough => kernel.estimate(lanes, block),
+            _ => (0..lanes.n_lanes).collect(),
+        };
+        self.estimate_singly(&odd, lanes, block);
     }
 }
 

@@ -9,8 +9,11 @@
 mod arrival;
 mod arterial_input;
 mod concentration;
+mod concentration_lanes;
 mod estimator;
 mod iauc;
+mod iauc_lanes;
+mod lanes;
 mod mean_curve;
 mod systematic;
 mod tissue;
