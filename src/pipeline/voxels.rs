@@ -359,6 +359,7 @@ fn pseudo_experiments(
         n_replicates: plan.pseudo_experiments,
         smear: if plan.smear == "map" { Smear::Map } else { Smear::Signal },
         distribution,
+        ..PseudoExperiments::default()
     };
     let name = "pseudo-experiments";
     observer.observe(&Event::StageStarted { name, n_voxels: work.region.len() });

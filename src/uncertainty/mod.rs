@@ -3,9 +3,14 @@
 //! [`pseudo_experiment`] draws it; [`covariance`] predicts it from the protocol alone.
 
 pub mod covariance;
+mod early_stop;
+mod experiment;
 pub mod pseudo_experiment;
+mod summary;
 
-pub use pseudo_experiment::{ObservedVoxels, PseudoExperiments, Smear};
+pub use early_stop::EarlyStop;
+pub use experiment::{Experiment, Replicates};
+pub use pseudo_experiment::{Intervals, ObservedVoxels, PseudoExperiments, Smear};
 
 /// What the pseudo-experiments say of one parameter, per voxel in the order of `mask.indices()`.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,8 +24,13 @@ pub struct Uncertainty {
     pub bias: Vec<f64>,
     /// 15.87 % and 84.13 % quantiles over the valid replicates; NaN where the SD is infinite.
     pub interval_68: Vec<[f64; 2]>,
-    /// Fraction of replicates that gave an estimate.
+    /// 2.5 % and 97.5 % quantiles likewise; empty where they were not asked for.
+    pub interval_95: Vec<[f64; 2]>,
+    /// Fraction of replicates that gave an estimate; 0 where none was drawn.
     pub valid_fraction: Vec<f64>,
-    /// Pseudo-experiments per voxel.
+    /// Pseudo-experiments that were drawn: fewer than asked for where an
+    /// [early stop](EarlyStop) was allowed, 0 where the fit did not converge.
+    pub n_used: Vec<u32>,
+    /// Pseudo-experiments per voxel that were asked for.
     pub n_replicates: u32,
 }

@@ -215,7 +215,7 @@ fn noise(sigma: f64) -> NoiseLevel {
 }
 
 fn signal(n_replicates: u32, distribution: NoiseDistribution) -> PseudoExperiments {
-    PseudoExperiments { n_replicates, smear: Smear::Signal, distribution }
+    PseudoExperiments { n_replicates, distribution, ..Default::default() }
 }
 
 /// Noise-free voxels with these rates and S0 = 1, smeared with `sigma`.

@@ -48,3 +48,7 @@ for m, a, s in [(0.3, 0.0, 1.0), (2.0, 1.5, 0.7), (40.0, 38.0, 2.5), (900.0, 100
 print("chi-square medians")
 for nu in [1, 2, 3, 5, 40]:
     print(f"({nu}, {chi2.ppf(0.5, nu):.14f}),")
+
+print("distribution: amplitude / sigma, then limit and probability of a smaller magnitude")
+for a, limits in [(0.0, [0.5, 1.2, 3.0]), (2.0, [0.5, 2.2, 4.5]), (6.0, [4.0, 6.1, 8.5])]:
+    print(a, [(limit, f"{rice.cdf(limit, a):.15f}") for limit in limits])

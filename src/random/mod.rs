@@ -1,12 +1,17 @@
 //! Counter-based random numbers: a draw depends on (seed, subject, voxel, replicate) and nothing
 //! else, so results are the same for every thread count and every order of work.
 //!
-//! The generator is Philox4x32 with ten rounds; normals come from Box–Muller in 64-bit.
+//! The generator is Philox4x32 with ten rounds. A [`Stream`] draws one number after the other, its
+//! normals from Box–Muller in 64-bit; [`lanes`] draws many replicates of one voxel at once.
 //!
 //! # Reference
 //!
 //! Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011,
 //! doi:10.1145/2063384.2063405.
+
+pub mod lanes;
+
+pub use lanes::{LaneStream, Spread};
 
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
