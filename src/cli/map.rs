@@ -10,11 +10,11 @@ use super::size::parse_size;
 use super::{Common, Outcome};
 use crate::error::{Error, ErrorKind, Result};
 use crate::io::gradient_table;
-use crate::io::nifti::ReadLimits;
+use crate::io::nifti::{Compression, ReadLimits};
 use crate::pipeline::load::SeriesPaths;
 use crate::pipeline::measure;
 use crate::pipeline::plan::AcquisitionPlan;
-use crate::pipeline::single::{self, ArterialCurve, Background, MapRequest, MapResult};
+use crate::pipeline::single::{self, ArterialCurve, Background, MapChoice, MapRequest, MapResult};
 
 /// Options of `biomarker map`.
 #[derive(Debug, clap::Args)]
@@ -49,13 +49,20 @@ pub(super) struct Options {
     /// Seed of the pseudo-experiments.
     #[arg(long, default_value_t = 1, env = "BIOMARKER_SEED")]
     seed: u64,
+    /// Maps to write, such as `adc,stderr`: short names of parameters, `estimates`, `stderr`,
+    /// `uncertainty`, `rsquared`, `chisquare`, `status`; all by default.
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    maps: Vec<String>,
+    /// Write .nii instead of .nii.gz.
+    #[arg(long)]
+    uncompressed: bool,
     /// Write voxels.parquet too.
     #[arg(long)]
     table: bool,
     /// NaN instead of 0 where there is no estimate.
     #[arg(long)]
     nan: bool,
-    /// Largest series in memory, such as 8G.
+    /// Memory for the series, such as 8G; a larger one is read in pieces.
     #[arg(long, env = "BIOMARKER_MAX_MEMORY", value_name = "SIZE", value_parser = parse_size)]
     max_memory: Option<u64>,
 }
@@ -116,6 +123,7 @@ fn request(options: &Options) -> Result<MapRequest<'_>> {
     let frame_times = options.acquisition.frame_times_s.as_deref();
     let typed = &options.acquisition;
     plausible(options)?;
+    let maps = MapChoice::new(&options.maps, &measure.parameters)?;
     Ok(MapRequest {
         measure,
         paths: SeriesPaths { images: &options.series, bval: typed.bval.as_deref() },
@@ -141,6 +149,8 @@ fn request(options: &Options) -> Result<MapRequest<'_>> {
         sigma: options.sigma,
         seed: options.seed,
         output: &options.output,
+        maps,
+        compression: if options.uncompressed { Compression::None } else { Compression::Gzip },
         with_table: options.table,
         background: if options.nan { Background::Nan } else { Background::Zero },
         limits: options

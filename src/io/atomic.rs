@@ -5,7 +5,10 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use tempfile::NamedTempFile;
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -16,24 +19,97 @@ use crate::error::{Error, ErrorKind, Result};
 /// `Create` when the folder or the temporary file cannot be made, `Write` when the bytes cannot be
 /// brought to the disk (full, gone, read-only); nothing is left under `path` then.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = match path.parent() {
+    let mut pending = Pending::create(path)?;
+    pending.append(bytes)?;
+    finish(vec![pending])
+}
+
+/// A file on its way to the disk: under a hidden name until [`finish`], gone if dropped before.
+#[derive(Debug)]
+pub struct Pending {
+    temporary: NamedTempFile,
+    path: PathBuf,
+}
+
+impl Pending {
+    /// An empty file that is to become `path`, in its folder, which is created where it is missing.
+    ///
+    /// # Errors
+    ///
+    /// `Create` when the folder or the temporary file cannot be made.
+    pub fn create(path: &Path) -> Result<Self> {
+        let folder = folder_of(path);
+        create_folder(folder)?;
+        let temporary = tempfile::Builder::new()
+            .prefix(TEMPORARY[0])
+            .suffix(TEMPORARY[1])
+            .tempfile_in(folder)
+            .map_err(|error| Error::from_io(ErrorKind::Create, path, &error))?;
+        Ok(Self { temporary, path: path.to_owned() })
+    }
+
+    /// What it is to become.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Adds `bytes` at the end.
+    ///
+    /// # Errors
+    ///
+    /// `Write` when they cannot be written.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        let written = self.temporary.as_file_mut().write_all(bytes);
+        written.map_err(|error| Error::from_io(ErrorKind::Write, &self.path, &error))
+    }
+
+    fn flush(&self) -> Result<()> {
+        let file = self.temporary.as_file();
+        let flushed = make_readable(file).and_then(|()| file.sync_all());
+        flushed.map_err(|error| Error::from_io(ErrorKind::Write, &self.path, &error))
+    }
+}
+
+/// Gives files their names, in their order, once all of them are on the disk.
+///
+/// # Errors
+///
+/// `Write` when one cannot be brought to the disk, and then none of them has its name, or when one
+/// cannot be renamed.
+pub fn finish(files: Vec<Pending>) -> Result<()> {
+    // The disk serves waiting files together.
+    let flushed: Vec<Result<()>> = files.par_iter().map(Pending::flush).collect();
+    flushed.into_iter().collect::<Result<()>>()?;
+    let mut folders: Vec<PathBuf> = Vec::new();
+    for Pending { temporary, path } in files {
+        temporary
+            .persist(&path)
+            .map_err(|error| Error::from_io(ErrorKind::Write, &path, &error.error))?;
+        folders.push(folder_of(&path).to_owned());
+    }
+    folders.dedup();
+    for folder in folders {
+        sync_folder(&folder).map_err(|error| Error::from_io(ErrorKind::Write, &folder, &error))?;
+    }
+    Ok(())
+}
+
+/// A file without a name in `folder`, for what is too large to be held: it is gone with the program,
+/// however that ends.
+///
+/// # Errors
+///
+/// `Create` when it cannot be made.
+pub fn unnamed(folder: &Path) -> Result<File> {
+    create_folder(folder)?;
+    tempfile::tempfile_in(folder).map_err(|error| Error::from_io(ErrorKind::Create, folder, &error))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
-    };
-    create_folder(folder)?;
-    let mut temporary = tempfile::Builder::new()
-        .prefix(TEMPORARY[0])
-        .suffix(TEMPORARY[1])
-        .tempfile_in(folder)
-        .map_err(|error| Error::from_io(ErrorKind::Create, path, &error))?;
-    let written = |error: std::io::Error| Error::from_io(ErrorKind::Write, path, &error);
-    temporary.as_file_mut().write_all(bytes).map_err(written)?;
-    make_readable(temporary.as_file()).map_err(written)?;
-    temporary.as_file().sync_all().map_err(written)?;
-    temporary
-        .persist(path)
-        .map_err(|error| Error::from_io(ErrorKind::Write, path, &error.error))?;
-    sync_folder(folder).map_err(written)
+    }
 }
 
 /// Creates `folder` and its parents.

@@ -1,7 +1,12 @@
 //! A series with the protocol that made it: volumes matched to their values, counts checked.
 
+mod open;
+
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
+
+pub use self::open::OpenSeries;
 use super::plan::{AcquisitionPlan, QueryPlan};
 use crate::acquisition::{
     Diffusion, Dynamic, MultiEcho, Protocol, ProtocolKind, VariableFlipAngle,
@@ -10,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::image::Series;
 use crate::io::bids::{GivenProtocol, Query, VisitFiles};
 use crate::io::gradient_table;
-use crate::io::nifti::{self, Header, ReadLimits};
+use crate::io::nifti::{self, Header, ReadLimits, StoredSeries};
 use crate::io::sidecar::{Sidecar, with_extension};
 use crate::unit::{radians_from_degrees, seconds_from_ms};
 
@@ -127,6 +132,34 @@ impl SeriesSource {
         let series = Series::concatenate(parts).map_err(|error| error.at_path(first))?;
         require_count(series.n_volumes(), &self.protocol).map_err(|error| error.at_path(first))?;
         Ok(LoadedSeries { series, protocol: self.protocol.clone(), header, warnings })
+    }
+}
+
+impl SeriesSource {
+    /// Opens the files without reading their voxels, and holds them to the protocol. Gzipped files
+    /// that do not fit into memory together are inflated into files without a name in `folder`.
+    ///
+    /// # Errors
+    ///
+    /// As [`SeriesSource::load`] and [`StoredSeries::open`].
+    pub fn open(&self, limits: &ReadLimits, folder: &Path) -> Result<OpenSeries> {
+        let memory = limits.max_bytes / self.images.len().max(1) as u64;
+        let open = |path: &PathBuf| StoredSeries::open(path, limits, memory, folder);
+        let files = self.images.par_iter().map(open).collect::<Vec<_>>();
+        let files = files.into_iter().collect::<Result<Vec<_>>>()?;
+        let [first, others @ ..] = &files[..] else {
+            return Err(Error::mismatch("no image in the series"));
+        };
+        let at_first = |error: Error| error.at_path(&self.images[0]);
+        for other in others {
+            first.header().grid().require_same(other.header().grid()).map_err(at_first)?;
+        }
+        let of_file = |(index, file): (usize, &StoredSeries)| {
+            (0..file.header().n_volumes()).map(move |volume| (index, volume))
+        };
+        let volumes: Vec<_> = files.iter().enumerate().flat_map(of_file).collect();
+        require_count(volumes.len(), &self.protocol).map_err(at_first)?;
+        Ok(OpenSeries::new(self, files, volumes))
     }
 }
 

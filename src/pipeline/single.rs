@@ -1,30 +1,28 @@
 //! One model on one series, or one label image, without a dataset.
 
+mod maps;
+mod spread;
+mod stream;
+mod tile;
+mod whole;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde_json::Map;
-
-use super::load::{LoadedSeries, SeriesPaths, SeriesSource, file_name};
+pub use self::maps::{MapChoice, MapKind};
+use super::load::{SeriesPaths, SeriesSource, file_name};
 use super::measure::Measure;
-use super::observer::{Event, Observer};
+use super::observer::Observer;
 use super::plan::{
     AcquisitionPlan, Arrival, DynamicPlan, FitPlan, GatePlan, NoisePlan, T10, UncertaintyPlan,
 };
-use super::provenance::VERSION;
 use super::session::t10_on;
-use super::voxel_table::{self, VoxelPlace};
-use super::voxels::{Selection, VoxelResult, VoxelWork, measure_voxels};
 use crate::acquisition::ProtocolKind;
 use crate::error::{Error, Result};
 use crate::image::{Grid, Mask, Volume};
-use crate::io::nifti::{self, Header, ReadLimits};
-use crate::io::{gradient_table, parquet, sidecar};
-use crate::model::FitStatus;
+use crate::io::gradient_table;
+use crate::io::nifti::{self, Compression, ReadLimits};
 use crate::perfusion;
-use crate::random::StreamKey;
-use crate::statistics::first_order::FirstOrder;
-use crate::unit::Unit;
 
 /// Where the arrival of the bolus is found.
 #[derive(Debug, Clone, Copy)]
@@ -86,11 +84,16 @@ pub struct MapRequest<'a> {
     pub seed: u64,
     /// Folder of the maps.
     pub output: &'a Path,
+    /// Maps that are written; nothing else is computed.
+    pub maps: MapChoice,
+    /// Whether maps are gzipped.
+    pub compression: Compression,
     /// Whether `voxels.parquet` is written.
     pub with_table: bool,
     /// What stands where there is no estimate.
     pub background: Background,
-    /// How much a file may ask for.
+    /// Memory for the series. One that is larger is read in pieces where that gives the same maps:
+    /// without pseudo-experiments, table and noise level from the data.
     pub limits: ReadLimits,
 }
 
@@ -138,64 +141,13 @@ pub struct MapResult {
 pub fn map(request: &MapRequest<'_>, observer: &dyn Observer) -> Result<MapResult> {
     let kind = request.measure.protocol;
     let source = SeriesSource::of_paths(request.paths, kind, &request.acquisition)?;
-    let loaded = source.load(&request.limits)?;
-    let grid = *loaded.series.grid();
-    let region = match request.mask {
-        Some(path) => mask_on(&grid, path, &request.limits)?,
-        None => Mask::full(grid),
-    };
-    let mut notes = Vec::new();
-    let fixed = match request.t10 {
-        Some(T10Input::Map(path)) => vec![t10_on(&grid, path, &request.limits, &mut notes)?],
-        _ => Vec::new(),
-    };
     let plan = fit_plan(request)?;
-    let stem = stem(&source);
-    let key = StreamKey::new(request.seed, &stem);
-    let work = VoxelWork { plan: &plan, loaded: &loaded, region: &region, fixed: &fixed, key };
-    let mut result = measure_voxels(work, observer).map_err(|e| e.at_path(&source.images[0]))?;
-    result.warnings.extend(notes);
-    for warning in &result.warnings {
-        observer.observe(&Event::Warning(warning));
-    }
-    let mut writer =
-        Writer { request, source: &source, loaded: &loaded, stem, written: Vec::new() };
-    writer.maps(&result)?;
-    if request.with_table {
-        let place = VoxelPlace { participant_id: "sub-00", session_id: None, region: "image" };
-        let table = voxel_table::table(place, &result)?;
-        parquet::write(&request.output.join("voxels.parquet"), &table)?;
-        writer.written.push("voxels.parquet".into());
-    }
-    Ok(summary(result, writer.written))
-}
-
-fn summary(result: VoxelResult, written: Vec<String>) -> MapResult {
-    let places = result.places(Selection::Naive);
-    let parameters = result.parameters.iter().enumerate().map(|(index, parameter)| {
-        let features = FirstOrder::of(&result.values(index, &places));
-        let of = |value: fn(&FirstOrder) -> f64| features.as_ref().map_or(f64::NAN, value);
-        ParameterSummary {
-            name: parameter.name,
-            units: parameter.unit.symbol(),
-            n: places.len(),
-            mean: of(|f| f.mean),
-            sd: of(|f| f.standard_deviation.unwrap_or(f64::NAN)),
-            median: of(|f| f.median),
-        }
-    });
-    let counts = result.fits.status_counts().into_iter();
-    MapResult {
-        n_voxels: result.fits.n_voxels(),
-        parameters: parameters.collect(),
-        counts: counts
-            .filter(|(_, count)| *count > 0)
-            .map(|(status, count)| (status.name().to_owned(), count))
-            .collect(),
-        sigma: result.noise.as_ref().map(|noise| noise.level.sigma()),
-        arrival_s: result.arrival.map(|arrival| arrival.time_s()),
-        written,
-        warnings: result.warnings,
+    let looks_at_all_voxels =
+        plan.noise.method == "auto" || plan.uncertainty.pseudo_experiments > 0;
+    if looks_at_all_voxels || request.with_table {
+        whole::map(request, &source, &plan, observer)
+    } else {
+        stream::map(request, &source, &plan, observer)
     }
 }
 
@@ -265,6 +217,18 @@ fn arrival_on(path: &Path) -> Result<f64> {
         .map_err(|error| error.at_path(path))
 }
 
+/// Constants per voxel: T10 in s, where it is a map.
+fn fixed_maps(
+    request: &MapRequest<'_>,
+    grid: &Grid,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Volume<f64>>> {
+    match request.t10 {
+        Some(T10Input::Map(path)) => Ok(vec![t10_on(grid, path, &request.limits, notes)?]),
+        _ => Ok(Vec::new()),
+    }
+}
+
 fn mask_on(grid: &Grid, path: &Path, limits: &ReadLimits) -> Result<Mask> {
     let mask = nifti::read_mask(path, limits)?.image;
     grid.require_same(mask.grid()).map_err(|error| {
@@ -281,114 +245,4 @@ fn stem(source: &SeriesSource) -> String {
     let tells_apart = |part: &&str| part.starts_with("echo-") || part.starts_with("flip-");
     let parts = name.split('_').filter(|part| source.images.len() < 2 || !tells_apart(part));
     parts.collect::<Vec<_>>().join("_")
-}
-
-/// One map on its way to the disk.
-struct MapFile<'m> {
-    /// Behind `desc-`: label and suffix.
-    label: String,
-    /// What it shows.
-    description: &'m str,
-    /// Values that viewers show from black to white.
-    window: [f64; 2],
-    /// Unit of its voxels.
-    unit: Unit,
-}
-
-struct Writer<'a> {
-    request: &'a MapRequest<'a>,
-    source: &'a SeriesSource,
-    loaded: &'a LoadedSeries,
-    stem: String,
-    written: Vec<String>,
-}
-
-impl Writer<'_> {
-    fn maps(&mut self, result: &VoxelResult) -> Result<()> {
-        // The label of an entity is letters and digits.
-        let model = self.request.measure.name.replace('_', "");
-        for (index, parameter) in result.parameters.iter().enumerate() {
-            let [low, high] = parameter.display_window;
-            let (suffix, unit) = (parameter.suffix, parameter.unit);
-            let map = self.with_background(result.fits.estimate_map(index)?, result, index);
-            let description = self.request.measure.summary;
-            let file = MapFile {
-                label: format!("{model}_{suffix}"),
-                description,
-                window: [low, high],
-                unit,
-            };
-            self.map(&file, &map)?;
-            let map = result.fits.standard_error_map(index)?;
-            let label = format!("{model}Stderr_{suffix}");
-            let (description, window) = ("standard error", [0.0, (high - low) / 10.0]);
-            self.map(&MapFile { label, description, window, unit }, &map)?;
-        }
-        for quality in result.quality_columns() {
-            let map = result.fits.column_map(&quality.values)?;
-            let label = format!("{model}{}_{}", quality.label, result.parameters[0].suffix);
-            let (description, window) = (quality.description, quality.window);
-            self.map(&MapFile { label, description, window, unit: Unit::One }, &map)?;
-        }
-        let name = format!("{}_desc-{model}Status_dseg.nii.gz", self.stem);
-        let path = self.request.output.join(&name);
-        nifti::write_codes(&path, &result.fits.status_map(), self.header())?;
-        let legend: Map<String, serde_json::Value> = FitStatus::ALL
-            .iter()
-            .map(|status| (status.code().to_string(), status.name().into()))
-            .collect();
-        let mut object = Map::new();
-        object.insert("Description".into(), "why the fit of each voxel ended".into());
-        object.insert("Levels".into(), legend.into());
-        self.sidecar(name, &object)
-    }
-
-    fn header(&self) -> &Header {
-        &self.loaded.header
-    }
-
-    /// NaN where there is no estimate, if that is asked for.
-    fn with_background(
-        &self,
-        mut map: Volume<f32>,
-        result: &VoxelResult,
-        parameter: usize,
-    ) -> Volume<f32> {
-        if self.request.background == Background::Nan {
-            let mut filled = map.map(|_| f32::NAN);
-            let estimates = &result.fits.estimates[parameter];
-            for (&index, estimate) in result.fits.mask.indices().iter().zip(estimates) {
-                if estimate.is_finite() {
-                    filled.voxels_mut()[index] = map.voxels()[index];
-                }
-            }
-            map = filled;
-        }
-        map
-    }
-
-    fn map(&mut self, file: &MapFile<'_>, map: &Volume<f32>) -> Result<()> {
-        let name = format!("{}_desc-{}.nii.gz", self.stem, file.label);
-        nifti::write_map(&self.request.output.join(&name), map, self.header(), file.window)?;
-        let mut object = Map::new();
-        object.insert("Description".into(), file.description.into());
-        let sources: Vec<String> = self.source.images.iter().map(|path| file_name(path)).collect();
-        object.insert("Sources".into(), sources.into());
-        let algorithm = format!("{}, {}", self.request.measure.name, self.request.estimator);
-        object.insert("EstimationAlgorithm".into(), algorithm.into());
-        object.insert("EstimationReference".into(), self.request.measure.reference.into());
-        object.insert("Units".into(), file.unit.symbol().into());
-        object.insert("SoftwareVersion".into(), VERSION.into());
-        if let Some(sidecar) = self.source.sidecars.first() {
-            object.extend(sidecar.copied());
-        }
-        self.sidecar(name, &object)
-    }
-
-    fn sidecar(&mut self, name: String, object: &Map<String, serde_json::Value>) -> Result<()> {
-        let json = name.replace(".nii.gz", ".json");
-        sidecar::write(&self.request.output.join(&json), object)?;
-        self.written.extend([name, json]);
-        Ok(())
-    }
 }

@@ -190,7 +190,7 @@ impl VoxelResult {
 /// a voxel that cannot be fitted is never an error.
 pub fn measure_voxels(work: VoxelWork<'_>, observer: &dyn Observer) -> Result<VoxelResult> {
     let arrival = arrival(work)?;
-    let estimator = estimator(work, arrival)?;
+    let estimator = estimator(work.plan, &work.loaded.protocol, arrival)?;
     let parameters = estimator.parameters().to_vec();
     let progress = |count: usize| observer.observe(&Event::VoxelsDone(count));
     let fit = |noise: Option<&NoiseEstimate>, name: &str| {
@@ -249,8 +249,12 @@ fn arrival(work: VoxelWork<'_>) -> Result<Option<Arrival>> {
     Ok(Some(found))
 }
 
-fn estimator(work: VoxelWork<'_>, arrival: Option<Arrival>) -> Result<Box<dyn Estimator>> {
-    let plan = work.plan;
+/// The estimator that a plan asks for; `arrival` is that of the bolus in a dynamic series.
+pub(super) fn estimator(
+    plan: &FitPlan,
+    protocol: &Protocol,
+    arrival: Option<Arrival>,
+) -> Result<Box<dyn Estimator>> {
     if let (Some(dynamic), Some(arrival)) = (&plan.dynamic, arrival) {
         let t10 = match dynamic.t10 {
             T10::ValueMs(value) => T10Source::Uniform(value / 1e3),
@@ -266,14 +270,14 @@ fn estimator(work: VoxelWork<'_>, arrival: Option<Arrival>) -> Result<Box<dyn Es
             arrival_s: arrival.time_s(),
             window,
         };
-        return Ok(Box::new(measure::dynamic_estimator(&work.loaded.protocol, &settings)?));
+        return Ok(Box::new(measure::dynamic_estimator(protocol, &settings)?));
     }
     let settings = FitSettings {
         method: FitMethod::from_name(&plan.estimator)?,
         b_value_min_s_per_mm2: (plan.b_min_s_per_mm2 > 0.0).then_some(plan.b_min_s_per_mm2),
         bounds: Vec::new(),
     };
-    measure::model_estimator(&plan.model, &work.loaded.protocol, &settings)
+    measure::model_estimator(&plan.model, protocol, &settings)
 }
 
 fn noise(

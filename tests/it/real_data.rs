@@ -19,7 +19,7 @@ use biomarker::pipeline::Silent;
 use biomarker::pipeline::load::SeriesPaths;
 use biomarker::pipeline::plan::{AcquisitionPlan, Plan};
 use biomarker::pipeline::run::{RunOptions, RunSummary, run};
-use biomarker::pipeline::single::{self, ArterialCurve, Background, MapRequest};
+use biomarker::pipeline::single::{self, ArterialCurve, Background, MapChoice, MapRequest};
 use biomarker::pipeline::validate::{Report, Verdict, validate};
 use biomarker::statistics::moments::Moments;
 use biomarker::statistics::quantile::Sorted;
@@ -187,6 +187,8 @@ impl Study {
             sigma: None,
             seed: 1,
             output: &folder,
+            maps: MapChoice::default(),
+            compression: nifti::Compression::Gzip,
             with_table: false,
             background: Background::Zero,
             limits: LIMITS,

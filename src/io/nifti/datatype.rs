@@ -3,7 +3,7 @@
 use ::nifti::{Endianness, NiftiHeader, NiftiType};
 
 use crate::error::{Error, Result};
-use crate::image::Samples;
+use crate::image::{Samples, Scaling};
 
 /// Largest whole number up to which 64-bit floating point holds every whole number.
 const EXACT_LIMIT: u64 = 1 << 53;
@@ -150,14 +150,67 @@ pub(super) fn decode(datatype: Datatype, order: Endianness, bytes: &[u8]) -> Dec
         Datatype::Int32 => narrowest(values!(i32).map(f64::from)),
         Datatype::Float64 => narrowest(values!(f64)),
         Datatype::Uint64 => {
-            let n_rounded = values!(u64).filter(|&value| !is_exact(value)).count();
+            let n_rounded = count_rounded(datatype, order, bytes);
             Decoded { n_rounded, ..narrowest(values!(u64).map(|value| value as f64)) }
         }
         Datatype::Int64 => {
-            let n_rounded = values!(i64).filter(|value| !is_exact(value.unsigned_abs())).count();
+            let n_rounded = count_rounded(datatype, order, bytes);
             Decoded { n_rounded, ..narrowest(values!(i64).map(|value| value as f64)) }
         }
     }
+}
+
+/// Writes the signals of stored bytes, as many as `signals` takes, after `scaling` in 64-bit.
+///
+/// The same numbers as [`decode`] followed by the scaling.
+#[inline(always)]
+pub(super) fn signals_into(
+    (datatype, order): (Datatype, Endianness),
+    scaling: Scaling,
+    bytes: &[u8],
+    signals: &mut [f64],
+) {
+    macro_rules! scaled {
+        ($type:ty) => {{
+            let (stored, _) = bytes.as_chunks::<{ size_of::<$type>() }>();
+            let signals = signals.iter_mut().zip(stored);
+            match order {
+                Endianness::Little => signals.for_each(|(signal, &stored)| {
+                    *signal = scaling.apply(<$type>::from_le_bytes(stored) as f64);
+                }),
+                Endianness::Big => signals.for_each(|(signal, &stored)| {
+                    *signal = scaling.apply(<$type>::from_be_bytes(stored) as f64);
+                }),
+            }
+        }};
+    }
+    #[expect(clippy::cast_lossless, reason = "one macro for all types")]
+    match datatype {
+        Datatype::Uint8 => scaled!(u8),
+        Datatype::Int8 => scaled!(i8),
+        Datatype::Uint16 => scaled!(u16),
+        Datatype::Int16 => scaled!(i16),
+        Datatype::Uint32 => scaled!(u32),
+        Datatype::Int32 => scaled!(i32),
+        Datatype::Uint64 => scaled!(u64),
+        Datatype::Int64 => scaled!(i64),
+        Datatype::Float32 => scaled!(f32),
+        Datatype::Float64 => scaled!(f64),
+    }
+}
+
+/// How many stored values even 64-bit floating point has to round.
+pub(super) fn count_rounded(datatype: Datatype, order: Endianness, bytes: &[u8]) -> usize {
+    if !matches!(datatype, Datatype::Uint64 | Datatype::Int64) {
+        return 0;
+    }
+    let is_signed = datatype == Datatype::Int64;
+    let stored = bytes.as_chunks::<8>().0.iter().map(|&chunk| match order {
+        Endianness::Little => u64::from_le_bytes(chunk),
+        Endianness::Big => u64::from_be_bytes(chunk),
+    });
+    let magnitude = |value: u64| if is_signed { value.cast_signed().unsigned_abs() } else { value };
+    stored.filter(|&value| !is_exact(magnitude(value))).count()
 }
 
 fn single(values: impl Iterator<Item = f32>) -> Decoded {

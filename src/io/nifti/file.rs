@@ -1,7 +1,7 @@
 //! From a path to header bytes and voxel bytes.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,10 @@ use super::header::Header;
 use super::raw::{EXTENDER_BYTES, Layout, RawHeader};
 use super::{Endianness, ReadLimits, Version};
 use crate::error::{Error, ErrorKind, Result};
+use crate::io::atomic;
+
+/// For files that are never held as a whole.
+pub(super) const UNLIMITED: ReadLimits = ReadLimits { max_bytes: u64::MAX };
 
 /// Bytes that hold either header and its extender.
 const LONGEST_HEADER: u64 = 544;
@@ -106,7 +110,8 @@ fn single_header(mut file: impl Read, limits: ReadLimits, most_bytes: u64) -> Re
     let header = Header::check(raw, limits)?;
     let start = header.voxels_start();
     let has_extensions = bytes.get(header.version().header_bytes()).is_some_and(|&flag| flag != 0);
-    if has_extensions && start <= most_bytes.min(limits.max_bytes) {
+    let longest = limits.max_bytes.min(ReadLimits::default().max_bytes);
+    if has_extensions && start <= most_bytes.min(longest) {
         bytes.extend(take(&mut file, start.saturating_sub(bytes.len() as u64))?);
         check_extensions(&bytes, &header.raw, start as usize)?;
     }
@@ -156,6 +161,92 @@ pub(super) fn voxels(
         Some(rest) => Ok(VoxelBytes { bytes: stored, place, n_trailing: rest as u64 }),
         None => Err(too_short(header, stored.len() as u64).at_path(path)),
     }
+}
+
+/// A plain file of voxels, to be read where it lies, or the bytes that a gzip stream holds.
+pub(super) enum Place {
+    /// All of them.
+    Memory(VoxelBytes),
+    /// In a file from this byte on.
+    Disk(File, u64),
+}
+
+/// Finds the voxels that `header` describes, with the number of bytes behind them.
+///
+/// A gzip stream is checked to its end. What it holds is kept in memory where stream and voxels fit
+/// into `memory` bytes, else in a file without a name in `folder`.
+pub(super) fn place(
+    location: &Location,
+    header: &Header,
+    memory: u64,
+    folder: &Path,
+) -> Result<(Place, u64)> {
+    let path = &location.voxels;
+    let (is_gzip, n_bytes) = sniff(path, UNLIMITED)?;
+    require_size(header, is_gzip, n_bytes).map_err(|error| error.at_path(path))?;
+    let (start, end) =
+        (header.voxels_start(), header.voxels_start().saturating_add(header.voxel_bytes()));
+    if !is_gzip {
+        return Ok((Place::Disk(open(path)?, start), n_bytes - end));
+    }
+    if end.saturating_add(n_bytes) <= memory {
+        let bytes = voxels(location, header, ReadLimits { max_bytes: memory })?;
+        let n_trailing = bytes.n_trailing;
+        return Ok((Place::Memory(bytes), n_trailing));
+    }
+    let mut spooled = atomic::unnamed(folder)?;
+    let stream = gzip::Members::new(BufReader::with_capacity(1 << 18, open(path)?));
+    let n_trailing =
+        spool(stream, start..end, memory, &mut spooled).map_err(|error| error.at_path(path))?;
+    Ok((Place::Disk(spooled, 0), n_trailing))
+}
+
+/// Copies the bytes in `place` of `stream` into `file`, reads the rest, and says how long that is.
+fn spool(
+    mut stream: impl Read,
+    place: Range<u64>,
+    most_trailing: u64,
+    file: &mut File,
+) -> Result<u64> {
+    let mut buffer = vec![0; 1 << 18];
+    let mut total = 0_u64;
+    loop {
+        let n = stream.read(&mut buffer).map_err(|error| gzip::broken(&error))?;
+        if n == 0 {
+            break;
+        }
+        let within = |byte: u64| byte.clamp(total, total + n as u64) - total;
+        let kept = within(place.start) as usize..within(place.end) as usize;
+        file.write_all(&buffer[kept]).map_err(|error| {
+            Error::new(ErrorKind::Write, format!("the inflated series: {error}"))
+                .hint("it is kept beside the output: make room there, or raise `--max-memory`")
+        })?;
+        total += n as u64;
+        if total.saturating_sub(place.end) > most_trailing {
+            return Err(gzip::over_limit(place.end + most_trailing));
+        }
+    }
+    total.checked_sub(place.end).ok_or_else(|| gzip::too_short(total, place.end))
+}
+
+/// Reads exactly `bytes` of `file` from `start` on, without moving any cursor.
+#[cfg(unix)]
+pub(super) fn read_at(file: &File, start: u64, bytes: &mut [u8]) -> std::io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, start)
+}
+
+#[cfg(windows)]
+pub(super) fn read_at(file: &File, mut start: u64, mut bytes: &mut [u8]) -> std::io::Result<()> {
+    while !bytes.is_empty() {
+        match std::os::windows::fs::FileExt::seek_read(file, bytes, start)? {
+            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            n => {
+                start += n as u64;
+                bytes = &mut bytes[n..];
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Passes when a file of `n_bytes` can hold what `header` needs.

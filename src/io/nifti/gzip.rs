@@ -42,12 +42,16 @@ pub(super) fn inflate(compressed: &[u8], expected: usize, max_bytes: u64) -> Res
     let n_bytes = stream(compressed, &mut bytes, max_bytes)?;
     match n_bytes.checked_sub(expected as u64) {
         Some(n_trailing) => Ok(Inflated { bytes, n_trailing }),
-        None => Err(Error::format(format!(
-            "gzip stream holds {n_bytes} bytes, fewer than the {expected} that header and voxels \
-             need"
-        ))
-        .hint("the file was cut off before it was compressed; copy or convert it again")),
+        None => Err(too_short(n_bytes, expected as u64)),
     }
+}
+
+/// The words for a stream that ends before the voxels do.
+pub(super) fn too_short(n_bytes: u64, expected: u64) -> Error {
+    Error::format(format!(
+        "gzip stream holds {n_bytes} bytes, fewer than the {expected} that header and voxels need"
+    ))
+    .hint("the file was cut off before it was compressed; copy or convert it again")
 }
 
 /// Inflates all of `compressed`, a header file of unknown length.
@@ -56,6 +60,9 @@ pub(super) fn inflate_all(compressed: &[u8], max_bytes: u64) -> Result<Vec<u8>> 
     let expected = usize::try_from(expected).map_err(|_| over_limit(max_bytes))?;
     Ok(inflate(compressed, expected, max_bytes)?.bytes)
 }
+
+/// Start of a member without name and time, for [`super::deflate`].
+pub(super) const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 
 /// One member without name and time, so that equal bytes give equal files.
 pub(super) fn deflate(bytes: &[u8]) -> Result<Vec<u8>> {
@@ -72,12 +79,13 @@ pub(super) fn deflate(bytes: &[u8]) -> Result<Vec<u8>> {
 
 /// `length` zeros, or an error where the machine has no such memory.
 pub(super) fn zeroed(length: usize) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::<u8>::new();
     bytes.try_reserve_exact(length).map_err(|_| {
         Error::value(format!("{length} bytes do not fit into the memory of this machine"))
     })?;
-    bytes.resize(length, 0);
-    Ok(bytes)
+    // The system hands out zeros; filling them in would touch every page once more.
+    drop(bytes);
+    Ok(vec![0; length])
 }
 
 /// The words for a stream that the decoder refuses.
@@ -193,7 +201,7 @@ fn next_member<R: BufRead>(mut rest: R) -> std::io::Result<Option<R>> {
     }
 }
 
-fn over_limit(max_bytes: u64) -> Error {
+pub(super) fn over_limit(max_bytes: u64) -> Error {
     Error::value(format!("gzip stream holds more than the limit of {max_bytes} bytes"))
         .hint("raise `--max-memory` when the file is meant to be that large")
 }

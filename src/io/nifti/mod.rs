@@ -42,20 +42,26 @@
 //! standard is silent the reading is that of nibabel 5.4, doi:10.5281/zenodo.591597.
 
 mod datatype;
+mod deflate;
 mod file;
 mod gzip;
 mod header;
+mod map_file;
 mod placement;
 mod raw;
 mod read;
+mod stored;
 mod write;
 
 pub use datatype::Datatype;
 pub use header::Header;
+pub use map_file::{MapFile, PIECE_VOXELS, Piece};
 pub use placement::{AffineSource, SHEAR_TOLERANCE};
 pub use read::{Image, read_header, read_labels, read_mask, read_series, read_volume};
+pub use stored::{Oddities, StoredSeries};
 pub use write::{
-    write_codes, write_labels, write_map, write_mask, write_scanner_series, write_series_map,
+    Compression, write_codes, write_labels, write_map, write_mask, write_scanner_series,
+    write_series_map,
 };
 
 pub use ::nifti::Endianness;

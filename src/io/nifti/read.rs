@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::file::{self, Location};
+use super::stored::{self, Oddities};
 use super::{Header, ReadLimits, datatype};
 use crate::error::{Error, Result};
 use crate::image::{Mask, Samples, Scaling, Series, Volume};
@@ -57,24 +58,13 @@ pub fn read_header(path: &Path, limits: &ReadLimits) -> Result<Header> {
 pub fn read_series(path: &Path, limits: &ReadLimits) -> Result<Image<Series>> {
     let location = Location::of(path)?;
     let header = file::header(&location, *limits)?;
-    let stored = file::voxels(&location, &header, *limits)?;
-    let decoded = datatype::decode(header.datatype(), header.byte_order(), stored.voxels());
-    let n_trailing = stored.n_trailing;
-    drop(stored);
-    let mut warnings = header.warnings().to_vec();
-    if n_trailing > 0 {
-        warnings.push(format!("{n_trailing} bytes after the voxels are not read"));
-    }
-    if decoded.n_rounded > 0 {
-        warnings.push(format!(
-            "{} whole numbers above 2^53 are rounded to 64-bit floating point",
-            decoded.n_rounded
-        ));
-    }
+    let bytes = file::voxels(&location, &header, *limits)?;
+    let decoded = datatype::decode(header.datatype(), header.byte_order(), bytes.voxels());
+    let n_trailing = bytes.n_trailing;
+    drop(bytes);
     let n_non_finite = count_non_finite(&decoded.samples, &header);
-    if n_non_finite > 0 {
-        warnings.push(format!("{n_non_finite} values are not finite"));
-    }
+    let found = Oddities { n_non_finite, n_rounded: decoded.n_rounded };
+    let warnings = stored::warnings(&header, n_trailing, found);
     let scalings = vec![header.scaling(); header.n_volumes()];
     let image = Series::new(*header.grid(), decoded.samples, scalings)
         .map_err(|error| error.at_path(path))?;
@@ -154,11 +144,10 @@ pub fn read_mask(path: &Path, limits: &ReadLimits) -> Result<Image<Mask>> {
 
 /// Counts values that are not finite after scaling; whole numbers need no look.
 fn count_non_finite(samples: &Samples, header: &Header) -> usize {
-    let scaling = header.scaling();
-    let extremes = [u64::MAX as f64, i64::MIN as f64].map(|stored| scaling.apply(stored));
-    if header.datatype().is_integer() && extremes.iter().all(|extreme| extreme.is_finite()) {
+    if !stored::may_be_lost(header) {
         return 0;
     }
+    let scaling = header.scaling();
     let is_lost = |stored: f64| !scaling.apply(stored).is_finite();
     match samples {
         Samples::Single(values) => values.iter().filter(|&&v| is_lost(f64::from(v))).count(),

@@ -8,6 +8,7 @@
 use std::path::Path;
 
 use super::header::Header;
+use super::map_file::MapFile;
 use super::raw::RawHeader;
 use super::{Datatype, gzip};
 use crate::error::{Error, Result};
@@ -19,8 +20,10 @@ const LARGEST_INT16: f64 = i16::MAX as f64;
 
 /// Whether an output is gzipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Compression {
+pub enum Compression {
+    /// `.nii`.
     None,
+    /// `.nii.gz`.
     Gzip,
 }
 
@@ -39,15 +42,11 @@ pub fn write_map(
     reference: &Header,
     window: [f64; 2],
 ) -> Result<()> {
-    let mut raw = output(path, map, reference, Datatype::Float32)?;
-    let [low, high] = window;
-    if !(low.is_finite() && high.is_finite() && low <= high) {
-        return Err(Error::value(format!("window {window:?} does not rise"))
-            .at_field("window")
-            .at_path(path));
-    }
-    (raw.cal_min, raw.cal_max) = (low, high);
-    store(path, &raw, map.voxels().iter().map(|value| value.to_le_bytes()))
+    require_name(path)?;
+    require_grid(path, map, reference)?;
+    let mut file = MapFile::floats(path, reference, window)?;
+    file.append_voxels(map.voxels(), |value| value.to_le_bytes())?;
+    atomic::finish(vec![file.finish()?])
 }
 
 /// Writes small codes, such as status or habitat, as uint8.
@@ -56,9 +55,12 @@ pub fn write_map(
 ///
 /// As [`write_map`].
 pub fn write_codes(path: &Path, codes: &Volume<u8>, reference: &Header) -> Result<()> {
-    let mut raw = output(path, codes, reference, Datatype::Uint8)?;
-    raw.cal_max = codes.voxels().iter().copied().max().map_or(0.0, f64::from);
-    store(path, &raw, codes.voxels().iter().map(|value| value.to_le_bytes()))
+    let largest = codes.voxels().iter().copied().max().unwrap_or(0);
+    require_name(path)?;
+    require_grid(path, codes, reference)?;
+    let mut file = MapFile::codes(path, reference, largest)?;
+    file.append_voxels(codes.voxels(), |&code| [code])?;
+    atomic::finish(vec![file.finish()?])
 }
 
 /// Writes a mask as uint8: 1 inside, 0 outside.
@@ -113,8 +115,11 @@ pub fn write_series_map(
     }
     let mut raw = reference.for_output(Datatype::Float32, volumes.len());
     set_time_step(path, &mut raw, time_step_s)?;
-    let values = volumes.iter().flat_map(Volume::voxels);
-    store(path, &raw, values.map(|value| value.to_le_bytes()))
+    let mut file = MapFile::create(path, &raw)?;
+    for volume in volumes {
+        file.append_voxels(volume.voxels(), |value| value.to_le_bytes())?;
+    }
+    atomic::finish(vec![file.finish()?])
 }
 
 /// Writes signals as scanners store them: int16 with one slope, sform and qform code 1.
@@ -193,7 +198,7 @@ fn require_grid<T>(path: &Path, volume: &Volume<T>, reference: &Header) -> Resul
     reference.grid().require_same(volume.grid()).map_err(|error| error.at_path(path))
 }
 
-fn require_name(path: &Path) -> Result<Compression> {
+pub(super) fn require_name(path: &Path) -> Result<Compression> {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     match name.rsplit_once(".nii") {
         Some((_, ".gz")) => Ok(Compression::Gzip),

@@ -15,7 +15,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 pub(super) use fields::require_frame_times;
-pub use written::{COPIED_KEYS, number, numbers, write};
+pub use written::{COPIED_KEYS, number, numbers, pending, write};
 
 use super::text_file;
 use crate::error::{Error, Result};

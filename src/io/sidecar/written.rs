@@ -95,9 +95,20 @@ pub fn numbers(values: &[f64]) -> Result<Value> {
 ///
 /// Those of [`atomic::write`].
 pub fn write(path: &Path, object: &Map<String, Value>) -> Result<()> {
+    atomic::finish(vec![pending(path, object)?])
+}
+
+/// The same, without a name until [`atomic::finish`].
+///
+/// # Errors
+///
+/// Those of [`atomic::Pending`].
+pub fn pending(path: &Path, object: &Map<String, Value>) -> Result<atomic::Pending> {
     let text = serde_json::to_string_pretty(object)
         .map_err(|error| Error::internal(error.to_string()).at_path(path))?;
-    atomic::write(path, format!("{text}\n").as_bytes())
+    let mut pending = atomic::Pending::create(path)?;
+    pending.append(format!("{text}\n").as_bytes())?;
+    Ok(pending)
 }
 
 #[cfg(test)]

@@ -10,7 +10,9 @@ use crate::io::nifti::{self, ReadLimits};
 use crate::model::FitStatus;
 use crate::pipeline::load::SeriesPaths;
 use crate::pipeline::plan::AcquisitionPlan;
-use crate::pipeline::single::{self, ArterialCurve, Background, MapRequest, MapResult, T10Input};
+use crate::pipeline::single::{
+    self, ArterialCurve, Background, MapChoice, MapRequest, MapResult, T10Input,
+};
 use crate::pipeline::{Silent, measure};
 
 /// What became of the voxels of one series.
@@ -233,6 +235,8 @@ impl<'a> Bench<'a> {
             sigma: None,
             seed: 1,
             output: folder,
+            maps: MapChoice::default(),
+            compression: nifti::Compression::Gzip,
             with_table: false,
             background: Background::Zero,
             limits: self.limits,

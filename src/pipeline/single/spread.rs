@@ -1,0 +1,181 @@
+//! Mean, spread and median of a map, collected piece by piece.
+
+use super::ParameterSummary;
+use crate::model::Parameter;
+
+/// Values of one piece of a map: their number, mean, and sum of squared distances from it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct PieceSpread {
+    n: f64,
+    mean: f64,
+    squares: f64,
+    /// As the map stores them.
+    values: Vec<f32>,
+}
+
+impl PieceSpread {
+    /// Of `values` in any order; always the same sums for the same order.
+    pub(super) fn of(values: &[f64]) -> Self {
+        let n = values.len() as f64;
+        let mean = if values.is_empty() { 0.0 } else { sum_of(values, |value| value) / n };
+        let squares = sum_of(values, |value| (value - mean) * (value - mean));
+        Self { n, mean, squares, values: values.iter().map(|&value| value as f32).collect() }
+    }
+}
+
+/// A sum in eight lanes, which the processor adds at once.
+fn sum_of(values: &[f64], term: impl Fn(f64) -> f64) -> f64 {
+    let (groups, rest) = values.as_chunks::<8>();
+    let mut lanes = [0.0_f64; 8];
+    for group in groups {
+        for (lane, &value) in lanes.iter_mut().zip(group) {
+            *lane += term(value);
+        }
+    }
+    lanes.iter().sum::<f64>() + rest.iter().map(|&value| term(value)).sum::<f64>()
+}
+
+/// Values of all pieces so far.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Spread {
+    all: PieceSpread,
+}
+
+impl Spread {
+    /// Adds the next piece; the order of pieces decides the last bits.
+    ///
+    /// # Reference
+    ///
+    /// Chan and others, "Algorithms for computing the sample variance", Am. Stat. 37 (1983),
+    /// doi:10.1080/00031305.1983.10483115.
+    pub(super) fn add(&mut self, piece: &PieceSpread) {
+        let all = &mut self.all;
+        if piece.n == 0.0 {
+            return;
+        }
+        let n = all.n + piece.n;
+        let step = piece.mean - all.mean;
+        all.mean += step * (piece.n / n);
+        all.squares += piece.squares + step * step * (all.n * piece.n / n);
+        all.n = n;
+        all.values.extend_from_slice(&piece.values);
+    }
+
+    /// Mean, standard deviation and median; the median is that of the stored 32-bit values.
+    pub(super) fn summary(self, parameter: &Parameter) -> ParameterSummary {
+        let all = self.all;
+        let n = all.values.len();
+        let is_finite = all.mean.is_finite() && all.squares.is_finite();
+        let known = |value: f64, least: usize| {
+            if is_finite && n >= least { value } else { f64::NAN }
+        };
+        ParameterSummary {
+            name: parameter.name,
+            units: parameter.unit.symbol(),
+            n,
+            mean: known(all.mean, 1),
+            sd: known((all.squares / (all.n - 1.0)).sqrt(), 2),
+            median: if is_finite { median(&all.values) } else { f64::NAN },
+        }
+    }
+}
+
+/// The middle value, or the mean of the two middle ones; NaN for none.
+fn median(values: &[f32]) -> f64 {
+    let n = values.len();
+    if n == 0 {
+        return f64::NAN;
+    }
+    let mut keys: Vec<i32> = Vec::new();
+    let [low, high] = [(n - 1) / 2, n / 2].map(|place| f64::from(ranked(values, place, &mut keys)));
+    if n % 2 == 1 { low } else { f64::midpoint(low, high) }
+}
+
+/// The value at `place` of the sorted values.
+///
+/// A sorted sample tells between which two values it lies, nearly always; then few values are left
+/// to be sorted.
+fn ranked(values: &[f32], place: usize, between: &mut Vec<i32>) -> f32 {
+    const STEP: usize = 61;
+    let mut sample: Vec<i32> = values.iter().step_by(STEP).copied().map(key).collect();
+    sample.sort_unstable();
+    let expected = place / STEP;
+    let margin = 4 * (sample.len().isqrt() + 1);
+    let low = sample[expected.saturating_sub(margin).min(sample.len() - 1)];
+    let high = sample[(expected + margin).min(sample.len() - 1)];
+    between.clear();
+    between.extend(values.iter().copied().map(key).filter(|key| (low..=high).contains(key)));
+    let n_below = values.iter().filter(|&&value| key(value) < low).count();
+    if let Some(inside) = place.checked_sub(n_below).filter(|&inside| inside < between.len()) {
+        return value(*between.select_nth_unstable(inside).1);
+    }
+    between.clear();
+    between.extend(values.iter().copied().map(key));
+    value(*between.select_nth_unstable(place).1)
+}
+
+/// Whole numbers that stand in the order of the values.
+fn key(value: f32) -> i32 {
+    let bits = value.to_bits().cast_signed();
+    bits ^ ((bits >> 31) & i32::MAX)
+}
+
+fn value(key: i32) -> f32 {
+    f32::from_bits((key ^ ((key >> 31) & i32::MAX)).cast_unsigned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::statistics::first_order::FirstOrder;
+
+    fn summary(values: &[f64], length: usize) -> ParameterSummary {
+        let mut spread = Spread::default();
+        for piece in values.chunks(length) {
+            spread.add(&PieceSpread::of(piece));
+        }
+        spread.summary(&crate::model::MODELS[0].parameters[0])
+    }
+
+    #[test]
+    fn pieces_give_the_moments_and_the_median_of_the_whole() {
+        let values: Vec<f64> = (0_u32..20_001)
+            .map(|i| f64::from((i.wrapping_mul(7919)) % 20_011) * 1e-3 - 3.0)
+            .collect();
+        for (n, length) in [(1, 8), (2, 8), (1000, 7), (20_000, 16_384), (20_001, 512)] {
+            let whole = FirstOrder::of(&values[..n]).unwrap();
+            let found = summary(&values[..n], length);
+            assert_eq!(found.n, n);
+            assert!((found.mean - whole.mean).abs() < 1e-12 * whole.mean.abs().max(1.0));
+            let sd = whole.standard_deviation.unwrap_or(f64::NAN);
+            assert!(n == 1 || (found.sd / sd - 1.0).abs() < 1e-12);
+            // Half a unit in the last place of the stored values.
+            assert!((found.median - whole.median).abs() <= 1e-7 * whole.median.abs().max(1e-7));
+        }
+    }
+
+    #[test]
+    fn nothing_and_infinities_have_no_summary() {
+        let none = summary(&[], 4);
+        assert!(none.mean.is_nan() && none.sd.is_nan() && none.median.is_nan() && none.n == 0);
+        assert!(summary(&[1.0, f64::INFINITY], 4).median.is_nan());
+    }
+
+    #[test]
+    fn keys_keep_the_order_and_come_back() {
+        let rising = [f32::MIN, -1.0, -1e-30, -0.0, 0.0, 1e-30, 1.0, f32::MAX];
+        assert!(rising.is_sorted_by_key(|&x| key(x)));
+        assert!(rising.iter().all(|&x| value(key(x)).to_bits() == x.to_bits()));
+    }
+
+    #[test]
+    fn a_sample_that_misleads_is_found_out() {
+        // Every sampled value is far from the median.
+        let values: Vec<f32> =
+            (0..61 * 40).map(|i| if i % 61 == 0 { 9.0 } else { i as f32 * 1e-6 }).collect();
+        let mut sorted = values.clone();
+        sorted.sort_by(f32::total_cmp);
+        let place = values.len() / 2;
+        assert!((ranked(&values, place, &mut Vec::new()) - sorted[place]).abs() < f32::EPSILON);
+    }
+}
