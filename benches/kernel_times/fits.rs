@@ -1,0 +1,150 @@
+//! Fits of images: masked, and of packed voxels.
+
+use std::hint::black_box;
+use std::path::Path;
+
+use biomarker::fit::{Fits, Voxelwise, voxelwise};
+use biomarker::image::{Mask, Series};
+use biomarker::io::nifti::{self, ReadLimits};
+use biomarker::model::{Detail, Estimator, FitBlock, LaneData};
+
+use super::{Result, Workload, estimators};
+
+/// Voxels whose estimates are handed out.
+const N_REPORTED: usize = 2000;
+/// Lanes of one packed block.
+const LANES: usize = 512;
+
+/// The series `name` of `folder`.
+pub(crate) fn series(folder: &Path, name: &str) -> Result<Series> {
+    Ok(nifti::read_series(&folder.join(name), &ReadLimits::default())?.image)
+}
+
+/// The mask `name` of `folder`.
+pub(crate) fn mask(folder: &Path, name: &str) -> Result<Mask> {
+    Ok(nifti::read_mask(&folder.join(name), &ReadLimits::default())?.image)
+}
+
+/// Places `i·n/2000` of `n`, or all of fewer.
+fn reported(n: usize) -> impl Iterator<Item = usize> {
+    let count = n.min(N_REPORTED);
+    (0..count).map(move |i| i * n / count)
+}
+
+/// One block of packed voxels.
+fn lanes(samples: &[f64], n_samples: usize) -> LaneData<'_> {
+    LaneData { samples, fixed: &[], n_lanes: samples.len() / n_samples }
+}
+
+/// From the 4-D volume and a mask to columns, as the program fits.
+pub(crate) struct Masked {
+    series: Series,
+    mask: Mask,
+    estimator: Box<dyn Estimator>,
+    fits: Option<Fits>,
+}
+
+impl Masked {
+    pub(crate) fn t2(folder: &Path, mask: Option<&str>) -> Result<Self> {
+        Self::new(folder, "t2.nii", mask, estimators::t2()?)
+    }
+
+    pub(crate) fn adc(folder: &Path, mask: Option<&str>) -> Result<Self> {
+        Self::new(folder, "adc.nii", mask, estimators::adc()?)
+    }
+
+    pub(crate) fn iauc60(folder: &Path) -> Result<Self> {
+        Self::new(folder, "dce.nii", None, Box::new(estimators::iauc60()?))
+    }
+
+    fn new(
+        folder: &Path,
+        image: &str,
+        name: Option<&str>,
+        estimator: Box<dyn Estimator>,
+    ) -> Result<Self> {
+        let series = series(folder, image)?;
+        let mask = match name {
+            Some(name) => mask(folder, name)?,
+            None => Mask::full(*series.grid()),
+        };
+        Ok(Self { series, mask, estimator, fits: None })
+    }
+}
+
+impl Workload for Masked {
+    fn n_items(&self) -> usize {
+        self.mask.len()
+    }
+
+    fn run(&mut self) -> Result<()> {
+        self.fits = None;
+        let input = Voxelwise::new(&self.series, &self.mask);
+        self.fits = Some(voxelwise(&*self.estimator, &input)?);
+        Ok(())
+    }
+
+    /// The first parameter of up to 2000 voxels, evenly spread over the mask.
+    fn values(&self) -> Vec<f64> {
+        let estimates = self.fits.as_ref().map_or(&[][..], |fits| &fits.estimates[0]);
+        reported(estimates.len()).map(|place| estimates[place]).collect()
+    }
+}
+
+/// The same voxels, already gathered into lanes: the solver alone, with standard errors.
+pub(crate) struct Packed {
+    blocks: Vec<Vec<f64>>,
+    estimator: Box<dyn Estimator>,
+    fits: FitBlock,
+    n_voxels: usize,
+}
+
+impl Packed {
+    pub(crate) fn t2(folder: &Path) -> Result<Self> {
+        let (series, mask) = (series(folder, "t2.nii")?, mask(folder, "t2_mask.nii")?);
+        Ok(Self::new(&series, &mask, estimators::t2()?))
+    }
+
+    pub(crate) fn adc(folder: &Path) -> Result<Self> {
+        let (series, mask) = (series(folder, "adc.nii")?, mask(folder, "adc_region.nii")?);
+        Ok(Self::new(&series, &mask, estimators::adc()?))
+    }
+
+    fn new(series: &Series, mask: &Mask, estimator: Box<dyn Estimator>) -> Self {
+        let packed = |voxels: &[usize]| {
+            let mut samples = vec![0.0; series.n_volumes() * voxels.len()];
+            series.lanes_into(voxels, &mut samples);
+            samples
+        };
+        let fits = FitBlock::new(estimator.parameters().len(), Detail::Everything);
+        let blocks = mask.indices().chunks(LANES).map(packed).collect();
+        Self { blocks, estimator, fits, n_voxels: mask.len() }
+    }
+}
+
+impl Workload for Packed {
+    fn n_items(&self) -> usize {
+        self.n_voxels
+    }
+
+    fn run(&mut self) -> Result<()> {
+        for samples in &self.blocks {
+            let lanes = lanes(samples, self.estimator.n_samples());
+            self.estimator.estimate_block(black_box(lanes), &mut self.fits);
+        }
+        Ok(())
+    }
+
+    /// The first parameter of up to 2000 voxels, evenly spread; estimated again, because a run keeps
+    /// its last block only.
+    fn values(&self) -> Vec<f64> {
+        let mut fits = self.fits.clone();
+        let mut estimates = Vec::with_capacity(self.n_voxels);
+        for samples in &self.blocks {
+            let lanes = lanes(samples, self.estimator.n_samples());
+            self.estimator.estimate_block(lanes, &mut fits);
+            estimates.extend_from_slice(&fits.estimates[0]);
+        }
+        reported(estimates.len()).map(|place| estimates[place]).collect()
+    }
+}

@@ -1,0 +1,1 @@
+"""One module per workload: `INPUTS` it needs, `measure(bench)` gives its rows."""
