@@ -190,7 +190,7 @@ impl<'a> Region<'a> {
             Number::Fixed(k) => k,
             Number::Automatic => 2,
         };
-        let n_distinct = self.features.n_distinct();
+        let n_distinct = self.features.n_distinct_up_to(CRITERION_K_MAX.max(wanted));
         let reduction = if self.n() < N_MIN {
             Some(Reduction::FewVoxels)
         } else if n_distinct == 1 {

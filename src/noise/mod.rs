@@ -1,13 +1,16 @@
 //! The noise of the signal: σ of one complex channel, estimated from the data.
 
+mod agreement;
 pub mod background;
 pub mod baseline;
 pub mod bessel;
+pub mod piesno;
 pub mod repeat;
 pub mod residual;
 pub mod rician;
 pub mod select;
 mod selection;
+pub mod wavelet;
 
 #[cfg(test)]
 mod phantom;
@@ -32,6 +35,10 @@ pub enum NoiseMethod {
     Residual,
     /// From signal-free background.
     Background,
+    /// From voxels of pure noise in several volumes.
+    Piesno,
+    /// From the finest detail of the images.
+    Wavelet,
     /// From the frames before the bolus.
     DynamicBaseline,
     /// Given by the user.
@@ -39,12 +46,24 @@ pub enum NoiseMethod {
 }
 
 impl NoiseMethod {
+    /// Every method that estimates σ from the data, the most trusted of those that apply first.
+    pub const ESTIMATED: [Self; 6] = [
+        Self::DynamicBaseline,
+        Self::Repeat,
+        Self::Residual,
+        Self::Background,
+        Self::Piesno,
+        Self::Wavelet,
+    ];
+
     /// Name in pipelines and tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Repeat => "repeat",
             Self::Residual => "residual",
             Self::Background => "background",
+            Self::Piesno => "piesno",
+            Self::Wavelet => "wavelet",
             Self::DynamicBaseline => "dce_baseline",
             Self::Given => "given",
         }
@@ -110,8 +129,10 @@ impl NoiseLevel {
 pub struct NoiseEstimate {
     /// The noise level.
     pub level: NoiseLevel,
-    /// Largest over smallest σ, minus 1, where several independent formulas or groups gave one.
+    /// Largest over smallest σ, minus 1, where several methods, formulas or groups gave one.
     pub agreement: Option<f64>,
+    /// What the other methods that apply to the same images say.
+    pub others: Vec<NoiseLevel>,
     /// Sentences for the report, each with its numbers.
     pub warnings: Vec<String>,
 }

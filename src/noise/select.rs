@@ -10,12 +10,18 @@
 
 use super::baseline::{self, Baseline};
 use super::residual::{self, Residuals};
-use super::{NoiseDistribution, NoiseEstimate, NoiseLevel, NoiseMethod, background, repeat};
+use super::{
+    NoiseDistribution, NoiseEstimate, NoiseLevel, NoiseMethod, agreement, background, piesno,
+    repeat, wavelet,
+};
 use crate::error::{Error, Result};
 use crate::image::{Mask, Series};
 
 /// Residuals of fewer samples per voxel hardly tell noise from the model.
 const MINIMUM_SAMPLES_FOR_RESIDUALS: usize = 4;
+
+/// Volumes that a method looks at when it only stands beside the chosen one.
+const VOLUMES_TO_COMPARE: usize = 8;
 
 /// What the user asks for.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,26 +56,54 @@ pub struct NoiseInputs<'a> {
     pub baseline: Option<Baseline<'a>>,
 }
 
-/// Runs the method of `choice` on its part of `inputs`.
+/// Runs the method of `choice` on its part of `inputs`, and compares it with all others that apply.
+///
+/// The others see at most eight volumes, which is enough to compare; one that cannot work on these
+/// data is left out. The choice stands whatever they say: `agreement` and, beyond 10 %, a warning
+/// tell the difference.
 ///
 /// # Errors
 ///
 /// `Value` when the data do not offer what the method needs; else those of the method.
 pub fn estimate(choice: NoiseChoice, inputs: &NoiseInputs<'_>) -> Result<NoiseEstimate> {
-    let method = match choice {
+    let mut estimate = match choice {
         NoiseChoice::Given { sigma, distribution } => {
             let level = NoiseLevel::new(sigma, distribution, NoiseMethod::Given, 0)?;
-            return Ok(NoiseEstimate { level, agreement: None, warnings: Vec::new() });
+            NoiseEstimate { level, agreement: None, others: Vec::new(), warnings: Vec::new() }
         }
-        NoiseChoice::Method(method) => method,
-        NoiseChoice::Automatic => automatic(inputs),
+        NoiseChoice::Method(method) => run(method, inputs, &every_volume(inputs.series))?,
+        NoiseChoice::Automatic => run(automatic(inputs), inputs, &every_volume(inputs.series))?,
     };
+    let volumes = volumes_to_compare(inputs.series);
+    let others = NoiseMethod::ESTIMATED.into_iter().filter(|&method| {
+        method != estimate.level.method() && (method != NoiseMethod::Residual || enough(inputs))
+    });
+    let others: Vec<NoiseLevel> =
+        others.filter_map(|method| run(method, inputs, &volumes).ok()).map(|e| e.level).collect();
+    agreement::compare(&mut estimate, others);
+    Ok(estimate)
+}
+
+fn every_volume(series: &Series) -> Vec<usize> {
+    (0..series.n_volumes()).collect()
+}
+
+/// At most eight volumes at equal distances, the first among them.
+fn volumes_to_compare(series: &Series) -> Vec<usize> {
+    let step = series.n_volumes().div_ceil(VOLUMES_TO_COMPARE).max(1);
+    (0..series.n_volumes()).step_by(step).collect()
+}
+
+/// One method; those that may look at any volume look at `volumes`.
+fn run(method: NoiseMethod, inputs: &NoiseInputs<'_>, volumes: &[usize]) -> Result<NoiseEstimate> {
     match method {
         NoiseMethod::Repeat => repeat::estimate(inputs.series, inputs.mask, inputs.repeats),
         NoiseMethod::Residual => {
             residual::estimate(inputs.residuals.ok_or_else(|| missing(method, "a fit"))?)
         }
-        NoiseMethod::Background => from_air(inputs),
+        NoiseMethod::Background => from_air(inputs, volumes),
+        NoiseMethod::Piesno => piesno::estimate(inputs.series, volumes, 1),
+        NoiseMethod::Wavelet => wavelet::estimate(inputs.series, inputs.mask, volumes),
         NoiseMethod::DynamicBaseline => {
             let frames = inputs.baseline.ok_or_else(|| missing(method, "baseline frames"))?;
             baseline::estimate(inputs.series, inputs.mask, frames)
@@ -78,27 +112,29 @@ pub fn estimate(choice: NoiseChoice, inputs: &NoiseInputs<'_>) -> Result<NoiseEs
     }
 }
 
+fn enough(inputs: &NoiseInputs<'_>) -> bool {
+    inputs.series.n_volumes() >= MINIMUM_SAMPLES_FOR_RESIDUALS
+}
+
 /// The method that [`NoiseChoice::Automatic`] stands for.
 pub fn automatic(inputs: &NoiseInputs<'_>) -> NoiseMethod {
-    let enough = inputs.series.n_volumes() >= MINIMUM_SAMPLES_FOR_RESIDUALS;
     if inputs.baseline.is_some() {
         NoiseMethod::DynamicBaseline
     } else if inputs.repeats.iter().any(|group| group.len() >= 2) {
         NoiseMethod::Repeat
-    } else if inputs.residuals.is_some() && enough {
+    } else if inputs.residuals.is_some() && enough(inputs) {
         NoiseMethod::Residual
     } else {
         NoiseMethod::Background
     }
 }
 
-fn from_air(inputs: &NoiseInputs<'_>) -> Result<NoiseEstimate> {
-    let volumes: Vec<usize> = (0..inputs.series.n_volumes()).collect();
+fn from_air(inputs: &NoiseInputs<'_>, volumes: &[usize]) -> Result<NoiseEstimate> {
     if let Some(air) = inputs.air {
-        return background::estimate(inputs.series, air, &volumes);
+        return background::estimate(inputs.series, air, volumes);
     }
     let air = background::find(inputs.series, 0)?;
-    background::estimate(inputs.series, &air, &volumes)
+    background::estimate(inputs.series, &air, volumes)
 }
 
 fn missing(method: NoiseMethod, what: &str) -> Error {
@@ -147,6 +183,80 @@ mod tests {
         for method in [NoiseMethod::Residual, NoiseMethod::DynamicBaseline, NoiseMethod::Given] {
             assert!(estimate(NoiseChoice::Method(method), &none).is_err());
         }
+    }
+
+    /// Residuals of the mean of six equal volumes.
+    fn mean_model(series: &Series, mask: &Mask) -> (Vec<f64>, Vec<u16>, Vec<f64>) {
+        let n = series.n_volumes();
+        let (mut rss, mut amplitudes) = (Vec::new(), Vec::new());
+        let mut samples = vec![0.0; n];
+        for &voxel in mask.indices() {
+            series.signals_into(voxel, &mut samples);
+            let mean = samples.iter().sum::<f64>() / n as f64;
+            rss.push(samples.iter().map(|sample| (sample - mean).powi(2)).sum());
+            amplitudes.push(mean);
+        }
+        (rss, vec![n as u16 - 1; mask.len()], amplitudes)
+    }
+
+    #[test]
+    fn all_six_methods_recover_sigma_and_agree() {
+        let (series, mask) = phantom::half_air(5.0, &[1.0; 6], "six");
+        let (rss, nu, amplitudes) = mean_model(&series, &mask);
+        let times = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0];
+        let groups = [vec![0, 1, 2], vec![3, 4, 5]];
+        let inputs = NoiseInputs {
+            series: &series,
+            mask: &mask,
+            repeats: &groups,
+            residuals: Some(Residuals {
+                residual_sum_of_squares: &rss,
+                degrees_of_freedom: &nu,
+                amplitudes: &amplitudes,
+            }),
+            air: None,
+            baseline: Some(Baseline { frames: &[0, 1, 2, 3, 4, 5], frame_times_s: &times }),
+        };
+        for method in NoiseMethod::ESTIMATED {
+            let found = estimate(NoiseChoice::Method(method), &inputs).unwrap();
+            assert_eq!((found.level.method(), found.others.len()), (method, 5));
+            assert!((found.level.sigma() / 5.0 - 1.0).abs() < 0.03, "{found:?}");
+            assert!(found.agreement.is_some_and(|agreement| agreement < 0.06), "{found:?}");
+            assert!(found.warnings.is_empty(), "{:?}", found.warnings);
+        }
+        let distribution = NoiseDistribution::Rician;
+        let wrong = estimate(NoiseChoice::Given { sigma: 8.0, distribution }, &inputs).unwrap();
+        assert!((wrong.level.sigma() - 8.0).abs() < 1e-15 && wrong.others.len() == 6);
+        assert!(wrong.warnings[0].starts_with("noise level 8.0000 by given stands, since it was"));
+    }
+
+    #[test]
+    fn methods_that_cannot_work_are_left_out_of_the_comparison() {
+        // Air blanked: neither background nor voxels of pure noise.
+        let (series, all) = phantom::half_air(5.0, &[1.0, 1.0], "left out");
+        let is_air = |voxel: usize| all.grid().voxel(voxel)[1] < phantom::EDGE / 2;
+        let signals = (0..2 * all.len()).map(|i| {
+            let (voxel, volume) = (i % all.len(), i / all.len());
+            if is_air(voxel) { 0.0 } else { series.signal(voxel, volume) }
+        });
+        let blanked = Series::from_signals(*all.grid(), signals.collect()).unwrap();
+        let groups = [vec![0, 1]];
+        let inputs = NoiseInputs {
+            series: &blanked,
+            mask: &all,
+            repeats: &groups,
+            residuals: None,
+            air: None,
+            baseline: None,
+        };
+        let found = estimate(NoiseChoice::Automatic, &inputs).unwrap();
+        let others: Vec<NoiseMethod> = found.others.iter().map(NoiseLevel::method).collect();
+        assert_eq!(others, [NoiseMethod::Wavelet]);
+        assert!(found.warnings.is_empty(), "{:?}", found.warnings);
+        let texts = [NoiseMethod::Background, NoiseMethod::Piesno]
+            .map(|method| estimate(NoiseChoice::Method(method), &inputs).unwrap_err().to_string());
+        assert!(texts[0].contains("voxels look like air, fewer than 1000"), "{}", texts[0]);
+        assert!(texts[1].contains("method `piesno`"), "{}", texts[1]);
     }
 
     #[test]

@@ -101,7 +101,7 @@ pub(super) fn level_of(sigma: f64, method: NoiseMethod, n_voxels: usize) -> Resu
         .hint("choose another noise.method or give noise.sigma"));
     }
     let level = NoiseLevel::new(sigma, NoiseDistribution::Rician, method, n_voxels)?;
-    Ok(NoiseEstimate { level, agreement: None, warnings: Vec::new() })
+    Ok(NoiseEstimate { level, agreement: None, others: Vec::new(), warnings: Vec::new() })
 }
 
 #[cfg(test)]

@@ -317,13 +317,7 @@ fn noise_choice(plan: &NoisePlan) -> Option<NoiseChoice> {
     if plan.method == "none" {
         return None;
     }
-    let methods = [
-        NoiseMethod::Repeat,
-        NoiseMethod::Residual,
-        NoiseMethod::Background,
-        NoiseMethod::DynamicBaseline,
-    ];
-    let named = methods.into_iter().find(|method| method.name() == plan.method);
+    let named = NoiseMethod::ESTIMATED.into_iter().find(|method| method.name() == plan.method);
     Some(named.map_or(NoiseChoice::Automatic, NoiseChoice::Method))
 }
 

@@ -5,8 +5,11 @@
 //! Zwanenburg et al., "The Image Biomarker Standardization Initiative", Radiology 295 (2020),
 //! doi:10.1148/radiol.2020191145.
 
-use super::moments::{Moments, sum};
-use super::quantile::Sorted;
+mod distances;
+
+use super::moments::Summary;
+use super::quantile::quantiles_of_finite;
+use distances::Distances;
 
 /// The first-order features; `None` where a feature is not defined (no spread, mean 0, one value).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -64,12 +67,10 @@ pub struct FirstOrder {
 impl FirstOrder {
     /// Features of `values` in any order; `None` for no values or where one is not finite.
     pub fn of(values: &[f64]) -> Option<Self> {
-        let sorted = Sorted::new(values)?;
-        let moments = Moments::of(values)?;
-        let [p05, p10, p25, p75, p90, p95] =
-            [0.05, 0.10, 0.25, 0.75, 0.90, 0.95].map(|p| sorted.quantile(p));
-        let median = sorted.median();
-        let energy = sum(values.iter().map(|value| value * value));
+        let Summary { moments, minimum, maximum, sum_of_squares } = Summary::of(values)?;
+        let [p05, p10, p25, median, p75, p90, p95] =
+            quantiles_of_finite(values, [0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95]);
+        let distances = Distances::of(values, [moments.mean(), median], [p10, p90]);
         Some(Self {
             n: moments.n(),
             mean: moments.mean(),
@@ -78,41 +79,25 @@ impl FirstOrder {
             skewness: moments.skewness(),
             excess_kurtosis: moments.excess_kurtosis(),
             median,
-            minimum: sorted.minimum(),
+            minimum,
             p05,
             p10,
             p25,
             p75,
             p90,
             p95,
-            maximum: sorted.maximum(),
+            maximum,
             interquartile_range: p75 - p25,
-            range: sorted.maximum() - sorted.minimum(),
-            mean_absolute_deviation: mean_distance(sorted.values(), moments.mean()),
-            robust_mean_absolute_deviation: robust_mean_distance(sorted.values(), p10, p90),
-            median_absolute_deviation: mean_distance(sorted.values(), median),
+            range: maximum - minimum,
+            mean_absolute_deviation: distances.from_mean,
+            robust_mean_absolute_deviation: distances.robust,
+            median_absolute_deviation: distances.from_median,
             coefficient_of_variation: ratio(moments.population_variance().sqrt(), moments.mean()),
             quartile_coefficient_of_dispersion: ratio(p75 - p25, p75 + p25),
-            energy,
-            root_mean_square: (energy / values.len() as f64).sqrt(),
+            energy: sum_of_squares,
+            root_mean_square: (sum_of_squares / values.len() as f64).sqrt(),
         })
     }
-}
-
-fn mean_distance(values: &[f64], centre: f64) -> f64 {
-    sum(values.iter().map(|value| (value - centre).abs())) / values.len() as f64
-}
-
-/// `sorted` within `[low, high]`; at least the values next to the median lie there unless n is 2 or
-/// 3 and the interpolated limits fall between values, where the spread is 0.
-fn robust_mean_distance(sorted: &[f64], low: f64, high: f64) -> f64 {
-    let from = sorted.partition_point(|&value| value < low);
-    let to = sorted.partition_point(|&value| value <= high);
-    let inside = sorted.get(from..to).unwrap_or_default();
-    if inside.is_empty() {
-        return 0.0;
-    }
-    mean_distance(inside, sum(inside.iter().copied()) / inside.len() as f64)
 }
 
 fn ratio(numerator: f64, denominator: f64) -> Option<f64> {

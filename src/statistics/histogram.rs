@@ -5,7 +5,7 @@
 //! Freedman and Diaconis, "On the histogram as a density estimator: L2 theory", Z. Wahrsch. verw.
 //! Gebiete 57 (1981), doi:10.1007/BF01025868.
 
-use super::quantile::Sorted;
+use super::quantile::quantiles;
 use crate::error::{Error, Result};
 
 /// Bins with rising edges; a bin holds its lower edge, the last one both its edges.
@@ -26,17 +26,17 @@ impl Histogram {
     /// values give one bin of width 0. `None` for no values, where one is not finite, or where
     /// `n_bins_max` is 0.
     pub fn freedman_diaconis(values: &[f64], n_bins_max: usize) -> Option<Self> {
-        let sorted = Sorted::new(values)?;
-        let range = sorted.maximum() - sorted.minimum();
+        let [minimum, p25, p75, maximum] = quantiles(values, [0.0, 0.25, 0.75, 1.0])?;
+        let range = maximum - minimum;
         if n_bins_max == 0 || !range.is_finite() {
             return None;
         }
         let n = values.len() as f64;
-        let width = 2.0 * sorted.interquartile_range() / n.cbrt();
+        let width = 2.0 * (p75 - p25) / n.cbrt();
         let wanted = if width > 0.0 { (range / width).ceil() } else { 1.0 + n.log2().ceil() };
         let n_bins = if range > 0.0 { (wanted as usize).clamp(1, n_bins_max) } else { 1 };
-        let edges = equal_edges(sorted.minimum(), sorted.maximum(), n_bins);
-        Some(Self::count(sorted.values(), edges))
+        let edges = equal_edges(minimum, maximum, n_bins);
+        Some(Self::count(values, edges))
     }
 
     /// Counts in the bins between `edges`; values outside and values that are not finite are left

@@ -10,6 +10,8 @@
 //! Wang and Song, "Ckmeans.1d.dp", R Journal 3 (2011), doi:10.32614/RJ-2011-015. Otsu, IEEE Trans.
 //! SMC 9 (1979), doi:10.1109/TSMC.1979.4310076.
 
+pub mod lloyd;
+
 use super::moments::sum;
 use super::require_finite;
 use crate::error::{Error, Result};

@@ -9,6 +9,7 @@ pub mod cluster_number;
 pub mod first_order;
 pub mod histogram;
 pub mod k_means;
+mod lanes;
 pub mod mixture;
 pub mod moments;
 pub mod multiplicity;

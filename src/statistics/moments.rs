@@ -1,6 +1,6 @@
 //! Sums, mean, variance and the higher moments, without loss of digits.
 //!
-//! Sums are compensated and moments are taken in two passes about the mean, so that a large common
+//! Sums are compensated and moments are taken about a centre near the mean, so that a large common
 //! offset costs no accuracy.
 //!
 //! # Reference
@@ -9,20 +9,18 @@
 //! (1974), doi:10.1002/zamm.19740540106. Chan and others, "Algorithms for computing the sample
 //! variance", Am. Stat. 37 (1983), doi:10.1080/00031305.1983.10483115.
 
+mod summary;
+
+use super::lanes::Compensated;
+pub(super) use summary::Summary;
+
 /// Compensated sum; 0 for no values. NaN and infinities spread.
 pub fn sum(values: impl IntoIterator<Item = f64>) -> f64 {
-    let mut total = 0.0_f64;
-    let mut lost = 0.0;
+    let mut total = Compensated::default();
     for value in values {
-        let next = total + value;
-        lost += if total.abs() >= value.abs() {
-            (total - next) + value
-        } else {
-            (value - next) + total
-        };
-        total = next;
+        total.add(value);
     }
-    if lost.is_finite() { total + lost } else { total }
+    total.value()
 }
 
 /// Arithmetic mean; `None` for no values or where one is not finite.
@@ -53,15 +51,7 @@ impl Moments {
     /// Moments of `values`; `None` for no values, where one is not finite, or where a power of them
     /// leaves the range of numbers.
     pub fn of(values: &[f64]) -> Option<Self> {
-        let mean = mean(values)?;
-        let n = values.len() as f64;
-        // All values equal: rounding of the mean must not pass for spread.
-        if values.iter().all(|value| value.total_cmp(&values[0]).is_eq()) {
-            return Some(Self { n: values.len(), mean: values[0], central: [0.0; 3] });
-        }
-        let central = [2, 3, 4].map(|power| sum(values.iter().map(|v| (v - mean).powi(power))) / n);
-        let finite = central.iter().all(|moment| moment.is_finite());
-        finite.then_some(Self { n: values.len(), mean, central })
+        Some(Summary::of(values)?.moments)
     }
 
     /// Number of values, at least 1.

@@ -1,5 +1,8 @@
 //! Clusters of two and more variables: k-means and Gaussian mixtures of `linfa-clustering`.
 //!
+//! For two to four clusters of two or three variables k-means is [`lloyd`]'s, which comes to the same
+//! partition many times faster; `linfa-clustering` is the reference there and does all else.
+//!
 //! Features are standardised by median and robust SD after both tails are drawn in (winsorised),
 //! so that a few wild voxels neither own a cluster nor overflow a density. Starts come from a fixed
 //! generator through k-means++, counts and densities are computed here from labels and parameters,
@@ -13,19 +16,21 @@
 use linfa::DatasetBase;
 use linfa::traits::{Fit, Predict};
 use linfa_clustering::{GaussianMixtureModel, KMeans, KMeansInit};
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 use rand_xoshiro::Xoshiro256Plus;
 use rand_xoshiro::rand_core::SeedableRng;
 
+use super::k_means::lloyd::{self, Starts};
 use super::mixture::{first_greatest, normalise_logarithms};
 use super::moments::{Moments, sum};
-use super::quantile::{Sorted, robust_standard_deviation};
+use super::quantile::{quantiles, robust_standard_deviation};
 use super::require_finite;
 use crate::error::{Error, Result};
+use crate::random::StreamKey;
 
 const SEED: u64 = 42;
-const RESTARTS: usize = 20;
-const ITERATIONS_MAX: u64 = 300;
+const RESTARTS: u32 = 20;
+const ITERATIONS_MAX: usize = 300;
 /// Squared step of all centroids below which Lloyd's iteration stands still.
 const STEP_MIN: f64 = 1e-12;
 const MIXTURE_STARTS: u64 = 3;
@@ -111,11 +116,25 @@ impl Features {
         rows.len()
     }
 
+    /// How many different samples there are, counted up to `limit`.
+    pub fn n_distinct_up_to(&self, limit: usize) -> usize {
+        let mut found: Vec<ArrayView1<'_, f64>> = Vec::new();
+        for row in self.0.rows() {
+            if found.len() >= limit {
+                break;
+            }
+            if !found.contains(&row) {
+                found.push(row);
+            }
+        }
+        found.len()
+    }
+
     fn require_clusters(&self, k: usize) -> Result<()> {
-        let n_distinct = self.n_distinct();
-        if (1..=n_distinct).contains(&k) {
+        if k >= 1 && self.n_distinct_up_to(k) == k {
             return Ok(());
         }
+        let n_distinct = self.n_distinct();
         Err(Error::value(format!("{k} clusters from {n_distinct} distinct samples"))
             .at_field("k")
             .hint(format!("choose k from 1 to {n_distinct}")))
@@ -142,14 +161,15 @@ impl Standardisation {
     /// Where the robust SD is 0 the SD stands in; a feature without spread becomes 0. The identity
     /// for no values or where one is not finite.
     fn of(column: &[f64]) -> Self {
-        let Some(sorted) = Sorted::new(column) else { return Self::identity() };
+        let Some([low, median, high]) = quantiles(column, [TAIL, 0.5, 1.0 - TAIL]) else {
+            return Self::identity();
+        };
         let scale = robust_standard_deviation(column)
             .filter(|&scale| scale > 0.0)
             .or_else(|| Moments::of(column).and_then(|moments| moments.standard_deviation()))
             .filter(|&scale| scale > 0.0)
             .unwrap_or(1.0);
-        let limits = [sorted.quantile(TAIL), sorted.quantile(1.0 - TAIL)];
-        Self { limits, median: sorted.median(), scale }
+        Self { limits: [low, high], median, scale }
     }
 
     /// `value` on the common scale; NaN stays NaN.
@@ -178,10 +198,21 @@ pub struct Partition {
 /// `Value` at `k`: not within 1 and the number of distinct samples, or a cluster ran empty.
 pub fn k_means(features: &Features, k: usize) -> Result<Partition> {
     features.require_clusters(k)?;
+    let key = StreamKey::new(SEED, "k_means");
+    let starts = Starts { repetitions: RESTARTS, n_iterations_max: ITERATIONS_MAX, key };
+    let columns: Vec<Vec<f64>> = features.0.columns().into_iter().map(|c| c.to_vec()).collect();
+    let columns: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
+    match lloyd::best_of(&columns, k, starts) {
+        Some(found) => partition(features, &found.labels, k),
+        None => by_library(features, k),
+    }
+}
+
+fn by_library(features: &Features, k: usize) -> Result<Partition> {
     let fitted = KMeans::params_with_rng(k, Xoshiro256Plus::seed_from_u64(SEED))
         .init_method(KMeansInit::KMeansPlusPlus)
-        .n_runs(RESTARTS)
-        .max_n_iterations(ITERATIONS_MAX)
+        .n_runs(RESTARTS as usize)
+        .max_n_iterations(ITERATIONS_MAX as u64)
         .tolerance(STEP_MIN)
         .fit(&DatasetBase::from(features.0.view()))
         .map_err(|error| {
@@ -435,6 +466,21 @@ mod tests {
             pool.install(|| (k_means(&features, 3).unwrap(), mixture(&features, 2).unwrap()))
         };
         assert_eq!(run(1), run(2));
+    }
+
+    #[test]
+    fn own_iteration_and_library_come_to_the_same_partition() {
+        let [x, y] = clouds(900);
+        let z: Vec<f64> = x.iter().zip(&y).map(|(x, y)| (x * y).sin()).collect();
+        let (pair, _) = Features::standardised(&[&x, &y]).unwrap();
+        let (triple, _) = Features::standardised(&[&x, &y, &z]).unwrap();
+        for (features, k) in [(&pair, 2), (&pair, 3), (&triple, 2)] {
+            let (own, library) = (k_means(features, k).unwrap(), by_library(features, k).unwrap());
+            assert_eq!(own.labels, library.labels);
+        }
+        // More clusters than the own iteration takes.
+        assert_eq!(k_means(&pair, 6).unwrap(), by_library(&pair, 6).unwrap());
+        assert_eq!((pair.n_distinct_up_to(7), pair.n_distinct()), (7, 900));
     }
 
     #[test]

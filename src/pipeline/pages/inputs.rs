@@ -32,12 +32,17 @@ pub(super) fn of_fit(result: &SessionResult<'_>, fit: &FitResult<'_>, title: Str
 }
 
 fn noise_level(fit: &FitResult<'_>) -> Option<String> {
-    let noise = fit.voxels.noise.as_ref()?.level;
+    let estimate = fit.voxels.noise.as_ref()?;
+    let noise = estimate.level;
+    let others = estimate.others.iter().map(|other| {
+        format!("; {} by {}", shown(other.sigma()), other.method().name().replace('_', " "))
+    });
+    let others: String = others.collect();
     let snr0 = Some(fit.voxels.snr0).filter(|snr| snr.is_finite());
     let snr0 =
         snr0.map_or_else(String::new, |snr| format!("; median amplitude over σ {}", shown(snr)));
     Some(format!(
-        "σ = {} a.u. by {} from {} voxels{snr0}",
+        "σ = {} a.u. by {} from {} voxels{others}{snr0}",
         shown(noise.sigma()),
         noise.method().name().replace('_', " "),
         noise.n_voxels()

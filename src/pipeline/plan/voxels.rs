@@ -10,7 +10,8 @@ use crate::unit::Unit;
 /// How σ is obtained.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NoisePlan {
-    /// `auto`, `repeat`, `residual`, `background`, `dce_baseline`, `given` or `none`.
+    /// `auto`, `repeat`, `residual`, `background`, `piesno`, `wavelet`, `dce_baseline`, `given` or
+    /// `none`.
     pub method: String,
     /// σ in signal units, for `given`.
     pub sigma: Option<f64>,
@@ -49,12 +50,14 @@ pub struct HabitatPlan {
     pub joint_parameters: Vec<String>,
 }
 
-const NOISE_METHODS: [(&str, &str); 7] = [
+const NOISE_METHODS: [(&str, &str); 9] = [
     ("none", "none"),
     ("auto", "auto"),
     ("repeat", "repeat"),
     ("residual", "residual"),
     ("background", "background"),
+    ("piesno", "piesno"),
+    ("wavelet", "wavelet"),
     ("dce_baseline", "dce_baseline"),
     ("given", "given"),
 ];
