@@ -50,7 +50,7 @@ enum Command {
     /// Check a pipeline and the header of every input; fit nothing.
     Check(check::Options),
     /// Fit one model to one series.
-    Map(map::Options),
+    Map(Box<map::Options>),
     /// Measure cartilage thickness of one label image.
     Thickness(thickness::Options),
     /// Say what a file or dataset is.
