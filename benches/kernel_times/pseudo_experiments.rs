@@ -55,8 +55,12 @@ impl Workload for Draws {
     fn run(&mut self) -> Result<()> {
         let observed = ObservedVoxels::new(&self.series, &self.fits, &[])?;
         let distribution = self.noise.distribution();
-        let settings =
-            PseudoExperiments { n_replicates: REPLICATES, smear: Smear::Signal, distribution };
+        let settings = PseudoExperiments {
+            n_replicates: REPLICATES,
+            smear: Smear::Signal,
+            distribution,
+            ..PseudoExperiments::default()
+        };
         let key = StreamKey::new(1, "bench");
         self.uncertainty = run(&*self.estimator, &observed, &self.noise, settings, key)?;
         Ok(())

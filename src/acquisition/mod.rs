@@ -9,7 +9,7 @@ mod multi_echo;
 mod variable_flip_angle;
 
 pub use diffusion::Diffusion;
-pub use dynamic::Dynamic;
+pub use dynamic::{Dynamic, PlasmaCurve};
 pub use multi_echo::MultiEcho;
 pub use variable_flip_angle::VariableFlipAngle;
 

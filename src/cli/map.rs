@@ -13,7 +13,7 @@ use crate::io::gradient_table;
 use crate::io::nifti::{Compression, ReadLimits};
 use crate::pipeline::load::SeriesPaths;
 use crate::pipeline::measure;
-use crate::pipeline::plan::AcquisitionPlan;
+use crate::pipeline::plan::{AcquisitionPlan, ArteryCurve, ArteryPlan, DEFAULT_DOSE_MMOL_PER_KG};
 use crate::pipeline::single::{self, ArterialCurve, Background, MapChoice, MapRequest, MapResult};
 
 /// Options of `biomarker map`.
@@ -102,6 +102,18 @@ struct Dynamic {
     /// Measured arterial curve (time in s, concentration in mM): the arrival is found on it.
     #[arg(long, value_name = "FILE", conflicts_with = "arrival_s")]
     arterial_curve: Option<PathBuf>,
+    /// Population curve of the artery: `parker`, `weinmann` or `georgiou`; for models of tissue.
+    #[arg(long, value_name = "NAME", conflicts_with = "arterial_curve")]
+    arterial_input: Option<String>,
+    /// What the arterial curve counts: `blood` or `plasma`; for measured curves and `georgiou`.
+    #[arg(long, value_name = "NAME")]
+    compartment: Option<String>,
+    /// Volume fraction of red cells in blood.
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0.42)]
+    hematocrit: f64,
+    /// Dose of contrast agent in mmol/kg, for `weinmann`.
+    #[arg(long, allow_negative_numbers = true, default_value_t = DEFAULT_DOSE_MMOL_PER_KG)]
+    dose: f64,
     /// Length of the integration window: 30, 60, 90, 120 or 180 s.
     #[arg(long, default_value_t = 60.0)]
     window_s: f64,
@@ -142,6 +154,7 @@ fn request(options: &Options) -> Result<MapRequest<'_>> {
             (None, Some(time_s)) => ArterialCurve::ArrivalS(time_s),
             (None, None) => ArterialCurve::Region,
         },
+        artery: artery(&options.dynamic).map_err(|e| e.with_kind(ErrorKind::Usage))?,
         window_s: options.dynamic.window_s,
         estimator: &options.estimator,
         b_min_s_per_mm2: options.b_min,
@@ -173,6 +186,8 @@ fn plausible(options: &Options) -> Result<()> {
     within("--b-min", &[options.b_min], [0.0, 5000.0])?;
     within("--sigma", options.sigma.as_slice(), [f64::MIN_POSITIVE, f64::MAX])?;
     within("--relaxivity", &[options.dynamic.relaxivity], [0.1, 100.0])?;
+    within("--hematocrit", &[options.dynamic.hematocrit], [0.0, 0.7])?;
+    within("--dose", &[options.dynamic.dose], [0.01, 1.0])?;
     if (1..20).contains(&options.uncertainty) {
         let text = format!("`--uncertainty {}` is neither 0 nor at least 20", options.uncertainty);
         return Err(Error::new(ErrorKind::Usage, text));
@@ -192,6 +207,24 @@ fn within(option: &str, values: &[f64], [low, high]: [f64; 2]) -> Result<()> {
     let error = Error::new(ErrorKind::Usage, text);
     let is_seconds = option.ends_with("-ms") && *value < low;
     Err(if is_seconds { error.hint("looks like seconds; write ms") } else { error })
+}
+
+/// What flows in the artery: the points of a measured curve are read later.
+fn artery(dynamic: &Dynamic) -> Result<Option<ArteryPlan>> {
+    let curve = match (&dynamic.arterial_input, &dynamic.arterial_curve) {
+        (Some(name), _) => match ArteryPlan::population(name)? {
+            ArteryCurve::Weinmann { .. } => {
+                ArteryCurve::Weinmann { dose_mmol_per_kg: dynamic.dose }
+            }
+            other => other,
+        },
+        (None, Some(_)) => {
+            ArteryCurve::Measured { times_s: Vec::new(), concentrations_mmol_per_l: Vec::new() }
+        }
+        (None, None) => return Ok(None),
+    };
+    let (compartment, hematocrit) = (dynamic.compartment.clone(), dynamic.hematocrit);
+    Ok(Some(ArteryPlan { curve, compartment, hematocrit }))
 }
 
 /// A number is ms; anything else is the path of a map in s.

@@ -194,7 +194,12 @@ impl<'a> Worker<'a> {
     fn estimate(&mut self, input: &Voxelwise<'_>, voxels: &[usize]) {
         let n_lanes = voxels.len();
         self.samples.resize(input.series.n_volumes() * n_lanes, 0.0);
-        input.series.lanes_into(voxels, &mut self.samples);
+        for volume in 0..input.series.n_volumes() {
+            if self.estimator.reads_sample(volume) {
+                let lanes = volume * n_lanes..(volume + 1) * n_lanes;
+                input.series.lanes_of_volume_into(volume, voxels, &mut self.samples[lanes]);
+            }
+        }
         self.fixed.clear();
         for volume in input.fixed {
             self.fixed.extend(voxels.iter().map(|&voxel| volume.voxels()[voxel]));

@@ -174,27 +174,32 @@ impl Series {
         if voxels.is_empty() {
             return;
         }
-        let n_voxels = self.grid.n_voxels();
         for (volume, row) in lanes.chunks_exact_mut(voxels.len()).enumerate() {
-            let (scaling, first) = (self.scalings[volume], volume * n_voxels);
-            let mut rest = row;
-            for run in voxels.chunk_by(|a, b| a + 1 == *b) {
-                let (lanes, after) = rest.split_at_mut(run.len());
-                let stored = first + run[0]..first + run[0] + run.len();
-                match &self.samples {
-                    Samples::Single(values) => {
-                        for (lane, &value) in lanes.iter_mut().zip(&values[stored]) {
-                            *lane = scaling.apply(f64::from(value));
-                        }
-                    }
-                    Samples::Double(values) => {
-                        for (lane, &value) in lanes.iter_mut().zip(&values[stored]) {
-                            *lane = scaling.apply(value);
-                        }
+            self.lanes_of_volume_into(volume, voxels, row);
+        }
+    }
+
+    /// Writes the signals of `voxels` (linear indices, rising) in one volume into `lanes`, shape
+    /// `[voxels.len()]`.
+    pub fn lanes_of_volume_into(&self, volume: usize, voxels: &[usize], lanes: &mut [f64]) {
+        let (scaling, first) = (self.scalings[volume], volume * self.grid.n_voxels());
+        let mut rest = lanes;
+        for run in voxels.chunk_by(|a, b| a + 1 == *b) {
+            let (lanes, after) = rest.split_at_mut(run.len());
+            let stored = first + run[0]..first + run[0] + run.len();
+            match &self.samples {
+                Samples::Single(values) => {
+                    for (lane, &value) in lanes.iter_mut().zip(&values[stored]) {
+                        *lane = scaling.apply(f64::from(value));
                     }
                 }
-                rest = after;
+                Samples::Double(values) => {
+                    for (lane, &value) in lanes.iter_mut().zip(&values[stored]) {
+                        *lane = scaling.apply(value);
+                    }
+                }
             }
+            rest = after;
         }
     }
 

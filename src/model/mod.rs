@@ -9,10 +9,12 @@ mod estimate;
 mod fit_block;
 mod t1_vfa;
 mod t2;
+mod tofts;
 
 pub use curve::{Curve, Exponential, Headline, Separable, SpoiledGradientEcho};
 pub use estimate::{Estimator, Fit, FitStatus, VoxelData};
 pub use fit_block::{Detail, FitBlock, LaneData, one_by_one};
+pub use tofts::PlasmaConvolution;
 
 use crate::acquisition::{Protocol, ProtocolKind};
 use crate::error::{Error, Result};
@@ -80,7 +82,8 @@ pub struct ModelEntry {
 }
 
 /// Every signal model, in the order `biomarker models` lists them.
-pub const MODELS: &[ModelEntry] = &[adc::ENTRY, t2::ENTRY, t1_vfa::ENTRY];
+pub const MODELS: &[ModelEntry] =
+    &[adc::ENTRY, t2::ENTRY, t1_vfa::ENTRY, tofts::ENTRY, tofts::EXTENDED_ENTRY];
 
 /// The entry called `name`.
 ///
@@ -124,7 +127,10 @@ mod tests {
         assert_eq!((find("adc").unwrap().build)(&protocol).unwrap().n_samples(), 2);
         let error = (find("t2").unwrap().build)(&protocol).err().unwrap();
         assert!(error.to_string().contains("needs a protocol of kind MultiEcho, not Diffusion"));
-        assert_eq!(find("t3").unwrap_err().hint_text(), Some("models: adc, t2, t1_vfa"));
+        assert_eq!(
+            find("t3").unwrap_err().hint_text(),
+            Some("models: adc, t2, t1_vfa, tofts, extended_tofts")
+        );
     }
 
     #[test]

@@ -17,17 +17,21 @@ use fearless_simd::prelude::*;
 
 use super::concentration::{SpoiledGradientEcho, t10_is_valid};
 use super::estimator::T10Source;
-use super::lanes::{constant, load, recovery_of_short_times};
+use super::lanes::{LANES, constant, load, recovery_of_short_times};
 use crate::model::LaneData;
 
 /// Largest rate a of voxels that go in lanes.
 const RATE_MAX: f64 = 1e9;
 
-/// The signal equation and where T10 comes from.
+/// The signal equation, where T10 comes from, and what follows from both.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Echo {
-    pub(super) equation: SpoiledGradientEcho,
-    pub(super) t10: T10Source,
+    equation: SpoiledGradientEcho,
+    /// v₀ where one T10 is given for all voxels.
+    recovery: Option<f64>,
+    per_versine: f64,
+    /// 1/(r₁·TR), mM.
+    scale_mmol_per_l: f64,
 }
 
 /// Some of the lanes of a block: the eight from `at`.
@@ -82,9 +86,10 @@ impl Eight<'_> {
             sum += signal;
             shifted = step.mul_add(step, shifted);
         }
-        let mean = sum / n as f64;
+        let n = n as f64;
+        let mean = sum / n;
         let shift = mean - first;
-        let squares = (shifted - shift * shift * n as f64).max(0.0);
+        let squares = (shifted - shift * shift * n).max(0.0);
         Baseline { mean, inverse: constant(simd, 1.0) / mean, squares }
     }
 
@@ -110,20 +115,38 @@ impl Eight<'_> {
 }
 
 impl Echo {
+    /// `equation` in lanes.
+    pub(super) fn new(equation: SpoiledGradientEcho, t10: T10Source) -> Self {
+        let SpoiledGradientEcho { repetition_time_s, versine, relaxivity_per_s_per_mm, .. } =
+            equation;
+        let recovery = match t10 {
+            T10Source::Uniform(t10_s) => Some(-(-repetition_time_s / t10_s).exp_m1()),
+            T10Source::PerVoxel | T10Source::Unknown => None,
+        };
+        Self {
+            equation,
+            recovery,
+            per_versine: 1.0 / versine,
+            scale_mmol_per_l: 1.0 / (repetition_time_s * relaxivity_per_s_per_mm),
+        }
+    }
+
+    /// C over −ln(E/E₀), mM.
+    pub(super) fn scale_mmol_per_l(&self) -> f64 {
+        self.scale_mmol_per_l
+    }
+
     /// The rates of eight voxels.
     #[inline(always)]
     pub(super) fn rates<S: Simd>(&self, simd: S, eight: Eight<'_>) -> Rates<S> {
-        let SpoiledGradientEcho { repetition_time_s, cosine, versine, relaxivity_per_s_per_mm } =
-            self.equation;
-        let recovery = match self.t10 {
-            T10Source::Uniform(t10_s) => constant(simd, -(-repetition_time_s / t10_s).exp_m1()),
-            _ => self.recovery(simd, load(simd, &eight.lanes.fixed[eight.at..])),
+        let recovery = match self.recovery {
+            Some(recovery) => constant(simd, recovery),
+            None => self.recovery(simd, load(simd, &eight.lanes.fixed[eight.at..])),
         };
-        let per_versine = recovery * (1.0 / versine);
+        let per_versine = recovery * self.per_versine;
         let numerator = per_versine / (constant(simd, 1.0) - recovery);
-        let denominator = per_versine * cosine;
-        let scale = 1.0 / (repetition_time_s * relaxivity_per_s_per_mm);
-        let slope = (numerator - denominator) * scale;
+        let denominator = per_versine * self.equation.cosine;
+        let slope = (numerator - denominator) * self.scale_mmol_per_l;
         let valid = numerator.min(constant(simd, RATE_MAX) - numerator);
         Rates { numerator, denominator, slope, valid }
     }
@@ -138,13 +161,19 @@ impl Echo {
             return short;
         }
         let mut exact = short.to_array();
-        for (recovery, t10_s) in exact.iter_mut().zip(t10_s.to_array()) {
-            if !t10_is_valid(t10_s) {
-                *recovery = f64::NAN;
-            } else if time_s > 0.5 * t10_s {
-                *recovery = -(-time_s / t10_s).exp_m1();
-            }
-        }
+        recover_singly(time_s, &t10_s.to_array(), &mut exact);
         load(simd, &exact)
+    }
+}
+
+/// Overwrites the recoveries of long repetition times and of T10 out of range.
+#[inline(never)]
+fn recover_singly(time_s: f64, t10_s: &[f64; LANES], recovery: &mut [f64; LANES]) {
+    for (recovery, &t10_s) in recovery.iter_mut().zip(t10_s) {
+        if !t10_is_valid(t10_s) {
+            *recovery = f64::NAN;
+        } else if time_s > 0.5 * t10_s {
+            *recovery = -(-time_s / t10_s).exp_m1();
+        }
     }
 }

@@ -130,7 +130,7 @@ impl IaucEstimator {
             IaucVariant::BloodNormalised(blood) => blood_area(blood, settings.window)?,
             _ => 1.0,
         };
-        let echo = equation.map(|equation| Echo { equation, t10: settings.t10 });
+        let echo = equation.map(|equation| Echo::new(equation, settings.t10));
         let n_baseline = arrival.n_baseline_frames();
         let kernel = complete.then(|| AreaKernel::new(&weights, n_baseline, echo, divisor));
         Ok(Self {

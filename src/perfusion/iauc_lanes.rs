@@ -20,7 +20,7 @@ use fearless_simd::prelude::*;
 use fearless_simd::{Level, dispatch, f64x8, mask64x8};
 
 use super::concentration_lanes::{Baseline, Echo, Eight, Factor, Rates};
-use super::lanes::{LANES, constant, logarithm, starts};
+use super::lanes::{LANES, constant, logarithm_of_ratio, starts};
 use crate::model::{Detail, FitBlock, FitStatus, LaneData};
 
 /// Longest product of factors: 1e-6 to the 32nd is still a normal number, and so is 1e9.
@@ -48,7 +48,8 @@ pub(super) struct AreaKernel {
     n_baseline: usize,
     /// `None` where the relative enhancement is integrated.
     echo: Option<Echo>,
-    divisor: f64,
+    per_divisor: f64,
+    per_baseline_frame: f64,
 }
 
 /// Sums over the frames of the window.
@@ -98,7 +99,14 @@ impl AreaKernel {
             }
         }
         let shared = (0..n_baseline).filter(|&k| weights[k] > 0.0).map(|k| (k, weights[k]));
-        Self { shared: shared.collect(), groups, n_baseline, echo, divisor }
+        Self {
+            shared: shared.collect(),
+            groups,
+            n_baseline,
+            echo,
+            per_divisor: 1.0 / divisor,
+            per_baseline_frame: 1.0 / n_baseline as f64,
+        }
     }
 
     /// Whether `frame` is looked at.
@@ -143,7 +151,7 @@ impl AreaKernel {
         block.status[at..at + LANES].fill(FitStatus::Converged);
         sums.area.store_slice(&mut block.estimates[0][at..at + LANES]);
         if block.detail == Detail::Everything {
-            let scale = scale * (1.0 / self.divisor);
+            let scale = scale * self.per_divisor;
             let variance = sums.squares * (scale * scale);
             variance.store_slice(&mut block.unscaled_variances[0][at..at + LANES]);
             squares.store_slice(&mut block.residual_sum_of_squares[at..at + LANES]);
@@ -169,24 +177,22 @@ impl AreaKernel {
         let mut inside = mask64x8::splat(simd, true);
         for group in &self.groups {
             let products = around.products(simd, &group.frames, rates);
-            let ratio = products.numerator / products.denominator;
-            area = logarithm(simd, ratio).mul_add(group.weight, area);
+            let Products { numerator, denominator, .. } = products;
+            let logarithm = logarithm_of_ratio(simd, numerator, denominator);
+            area = logarithm.mul_add(group.weight, area);
             squares = products.squares.mul_add(group.weight * group.weight, squares);
             by_baseline = products.by_baseline.mul_add(group.weight, by_baseline);
             inside = inside
                 & products.least_signal.simd_ge(0.0)
-                & products.least_factor.simd_ge(LEAST_FACTOR)
-                & ratio.simd_gt(1e-300)
-                & ratio.simd_lt(1e300);
+                & products.least_factor.simd_ge(LEAST_FACTOR);
         }
         let mut own = zero;
         for &(k, weight) in &self.shared {
             let factor = around.eight.factor(simd, k, &around.baseline, rates);
             own += constant(simd, weight) / (factor.numerator * factor.denominator);
         }
-        let per_mm = echo.equation.repetition_time_s * echo.equation.relaxivity_per_s_per_mm;
         Sums {
-            area: area * (-1.0 / (per_mm * self.divisor)),
+            area: area * (-echo.scale_mmol_per_l() * self.per_divisor),
             squares: self.with_baseline_noise(squares, own, by_baseline),
             inside,
         }
@@ -207,7 +213,7 @@ impl AreaKernel {
         let own = constant(simd, self.shared.iter().map(|(_, weight)| weight).sum());
         let squares = self.with_baseline_noise(constant(simd, squared), own, area + total);
         let inside = mask64x8::splat(simd, true);
-        Sums { area: area * (1.0 / self.divisor), squares, inside }
+        Sums { area: area * self.per_divisor, squares, inside }
     }
 
     /// Σ over frames of (own − [in baseline]·`by_baseline`/n)², where `own` is the sum of those in the
@@ -219,7 +225,7 @@ impl AreaKernel {
         own: f64x8<S>,
         by_baseline: f64x8<S>,
     ) -> f64x8<S> {
-        let each = by_baseline * (1.0 / self.n_baseline as f64);
+        let each = by_baseline * self.per_baseline_frame;
         (by_baseline - own * 2.0).mul_add(each, squares)
     }
 }

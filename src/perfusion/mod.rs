@@ -4,7 +4,8 @@
 //! signals into concentrations with [`SpoiledGradientEcho`] and integrates them. Arterial and tissue
 //! curves for simulation stand beside. Times are in s, concentrations in mM (mmol/L), rates in 1/s.
 //!
-//! No pharmacokinetic model is fitted here, and no image is read or written.
+//! [`ExchangeEstimator`] fits exchange between plasma and tissue to the same concentrations. No image is
+//! read or written.
 
 mod arrival;
 mod arterial_input;
@@ -15,11 +16,17 @@ mod iauc;
 mod iauc_lanes;
 mod lanes;
 mod mean_curve;
+mod rate_series;
 mod systematic;
 mod tissue;
+mod tofts_bounded;
+mod tofts_errors;
+mod tofts_estimator;
+mod tofts_lanes;
+mod tofts_series;
 
 pub use arrival::{Arrival, ArrivalMethod, MIN_BASELINE_FRAMES, RECOMMENDED_BASELINE_FRAMES};
-pub use arterial_input::{ArterialInput, Compartment, Hematocrit, MeasuredCurve};
+pub use arterial_input::{ArterialInput, Compartment, Hematocrit, MeasuredCurve, plasma_curve};
 pub use concentration::{
     BaselineSignal, DEFAULT_RELAXIVITY_PER_S_PER_MM, SpoiledGradientEcho, T10_RANGE_S,
     relative_enhancement,
@@ -31,3 +38,4 @@ pub use iauc::{IntegrationWindow, area_under_curve, integration_weights};
 pub use mean_curve::voi_mean_curve;
 pub use systematic::{SystematicShifts, systematic_shifts};
 pub use tissue::{TissueParameters, extended_tofts, tofts};
+pub use tofts_estimator::{ExchangeEstimator, ExchangeSettings, TissueModel, TissueSamples};

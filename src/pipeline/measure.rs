@@ -5,8 +5,10 @@ use crate::error::{Error, Result};
 use crate::fit::{FitSettings, estimator};
 use crate::model::{Estimator, MODELS, Parameter, find};
 use crate::perfusion::{
-    IaucEstimator, IaucSettings, IaucVariant, IntegrationWindow, T10Source, concentration_area,
+    ExchangeEstimator, ExchangeSettings, IaucEstimator, IaucSettings, IaucVariant,
+    IntegrationWindow, T10Source, TissueModel, TissueSamples, concentration_area,
 };
+use crate::pipeline::plan::ArteryPlan;
 
 /// Name of the area under the concentration curve; the only measure that is no signal model.
 pub const IAUC: &str = "iauc60";
@@ -95,6 +97,41 @@ pub fn model_estimator(
     settings: &FitSettings,
 ) -> Result<Box<dyn Estimator>> {
     estimator(find(name)?, protocol, settings)
+}
+
+/// The estimator of a model of tissue; `artery` is where the plasma curve comes from.
+///
+/// # Errors
+///
+/// `Mismatch` when the protocol is not dynamic; `Value` at `arterial_input` when there is no artery;
+/// else as the settings demand.
+pub fn tissue_estimator(
+    name: &str,
+    protocol: &Protocol,
+    settings: &DynamicSettings,
+    artery: Option<&ArteryPlan>,
+) -> Result<ExchangeEstimator> {
+    let Protocol::Dynamic(dynamic) = protocol else {
+        return Err(Error::mismatch(format!("`{name}` needs a dynamic series")));
+    };
+    let artery = artery.ok_or_else(|| {
+        Error::value("the concentration in the artery is needed")
+            .at_field("arterial_input")
+            .hint("name a population curve (parker, weinmann, georgiou) or give a measured one")
+    })?;
+    let last_frame_s = dynamic.frame_times_s().last().copied().unwrap_or(f64::NAN);
+    let plasma = artery.plasma(settings.arrival_s, last_frame_s)?;
+    let tissues = [TissueModel::Tofts, TissueModel::ExtendedTofts];
+    let tissue = tissues.into_iter().find(|tissue| tissue.name() == name);
+    ExchangeEstimator::new(&ExchangeSettings {
+        protocol: dynamic.clone().with_plasma_curve(plasma)?,
+        tissue: tissue.ok_or_else(|| Error::internal(format!("`{name}` is no tissue model")))?,
+        samples: TissueSamples::Signals {
+            relaxivity_per_s_per_mm: settings.relaxivity_per_s_per_mm,
+            t10: settings.t10,
+            arrival_s: settings.arrival_s,
+        },
+    })
 }
 
 /// The estimator of the area under the curve.

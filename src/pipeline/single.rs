@@ -14,7 +14,8 @@ use super::load::{SeriesPaths, SeriesSource, file_name};
 use super::measure::Measure;
 use super::observer::Observer;
 use super::plan::{
-    AcquisitionPlan, Arrival, DynamicPlan, FitPlan, GatePlan, NoisePlan, T10, UncertaintyPlan,
+    AcquisitionPlan, Arrival, ArteryCurve, ArteryPlan, DynamicPlan, FitPlan, GatePlan, NoisePlan,
+    T10, UncertaintyPlan,
 };
 use super::session::t10_on;
 use crate::acquisition::ProtocolKind;
@@ -70,6 +71,8 @@ pub struct MapRequest<'a> {
     pub relaxivity_per_s_per_mm: f64,
     /// Arrival of the bolus.
     pub arrival: ArterialCurve<'a>,
+    /// What flows in the artery, for models of tissue; a measured curve of `arrival` is filled in.
+    pub artery: Option<ArteryPlan>,
     /// Length of the integration window, s.
     pub window_s: f64,
     /// Name of the estimator.
@@ -202,7 +205,18 @@ fn dynamic_plan(request: &MapRequest<'_>) -> Result<DynamicPlan> {
         relaxivity_per_s_per_mm: request.relaxivity_per_s_per_mm,
         arrival,
         window_s: request.window_s,
+        artery: artery_on(request)?,
     })
+}
+
+/// The artery of models of tissue, with the points of a measured curve.
+fn artery_on(request: &MapRequest<'_>) -> Result<Option<ArteryPlan>> {
+    let mut artery = request.artery.clone();
+    if let (Some(artery), ArterialCurve::Measured(path)) = (&mut artery, request.arrival) {
+        let [times_s, concentrations_mmol_per_l] = gradient_table::read_curve(path)?;
+        artery.curve = ArteryCurve::Measured { times_s, concentrations_mmol_per_l };
+    }
+    Ok(artery)
 }
 
 /// Arrival of the bolus on a measured arterial curve, s.

@@ -212,7 +212,11 @@ pub fn measure_voxels(work: VoxelWork<'_>, observer: &dyn Observer) -> Result<Vo
     let uncertainties =
         pseudo_experiments(work, estimator.as_ref(), &fits, noise.as_ref(), observer)?;
     let sigma = noise.as_ref().map(|noise| noise.level.sigma());
-    let snr0 = snr0(&fits, sigma.unwrap_or(f64::NAN));
+    // The last parameter of a dynamic series is no amplitude of the signal.
+    let snr0 = match arrival {
+        Some(_) => f64::NAN,
+        None => snr0(&fits, sigma.unwrap_or(f64::NAN)),
+    };
     let mut result = VoxelResult {
         gate: gate_of(work.plan, &fits, &uncertainties, sigma)?,
         warnings: work.loaded.warnings.clone(),
@@ -270,7 +274,12 @@ pub(super) fn estimator(
             arrival_s: arrival.time_s(),
             window,
         };
-        return Ok(Box::new(measure::dynamic_estimator(protocol, &settings)?));
+        return Ok(if plan.model == measure::IAUC {
+            Box::new(measure::dynamic_estimator(protocol, &settings)?)
+        } else {
+            let artery = dynamic.artery.as_ref();
+            Box::new(measure::tissue_estimator(&plan.model, protocol, &settings, artery)?)
+        });
     }
     let settings = FitSettings {
         method: FitMethod::from_name(&plan.estimator)?,

@@ -12,6 +12,7 @@ mod golden_dce;
 mod golden_fits;
 mod golden_statistics;
 mod golden_thickness;
+mod golden_tofts;
 mod hostile;
 mod nifti_reading;
 mod nifti_writing;

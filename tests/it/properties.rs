@@ -47,7 +47,8 @@ fn headline_range(entry: &ModelEntry) -> [f64; 2] {
 
 /// Every model on every protocol of its kind.
 fn for_each(mut check: impl FnMut(&ModelEntry, &Protocol, Box<dyn Model>)) {
-    for entry in MODELS {
+    // Models of a dynamic series need a plasma curve and three parameters: their own tests hold them.
+    for entry in MODELS.iter().filter(|entry| entry.protocol != ProtocolKind::Dynamic) {
         let protocols = protocols(entry.protocol);
         assert!(!protocols.is_empty(), "{} needs a protocol here", entry.name);
         for protocol in protocols {

@@ -169,6 +169,7 @@ impl Study {
         let folder = self.path("t1");
         let images = [self.data.join(BREAST).join("vfa_10.nii.gz")];
         let request = MapRequest {
+            artery: None,
             measure: biomarker::pipeline::measure::named("t1_vfa").unwrap(),
             paths: SeriesPaths { images: &images, bval: None },
             acquisition: AcquisitionPlan {

@@ -2,8 +2,10 @@
 
 use serde::Serialize;
 
+use super::artery::{ArteryPlan, artery};
 use super::source::{QueryPlan, RegionPlan, query, query_of, region};
 use super::voxels::{self, GatePlan, HabitatPlan, NoisePlan, UncertaintyPlan};
+use crate::acquisition::ProtocolKind;
 use crate::error::Error;
 use crate::perfusion::IntegrationWindow;
 use crate::pipeline::measure;
@@ -85,6 +87,8 @@ pub struct DynamicPlan {
     pub arrival: Arrival,
     /// Length of the integration window, s.
     pub window_s: f64,
+    /// What flows in the artery, where a model of tissue needs it.
+    pub artery: Option<ArteryPlan>,
 }
 
 const ESTIMATORS: [(&str, &str); 5] = [
@@ -114,9 +118,9 @@ pub(super) fn fits(root: &Section<'_>) -> Vec<FitPlan> {
 fn fit(section: Section<'_>, root: &Section<'_>) -> Option<FitPlan> {
     let model = model(&section);
     let measure = model.as_deref().and_then(|name| measure::named(name).ok());
+    let is_dynamic = measure.as_ref().is_some_and(|m| m.protocol == ProtocolKind::Dynamic);
     let parameters = measure.map(|measure| measure.parameters).unwrap_or_default();
     let unit = model.as_deref().and_then(unit_of);
-    let is_dynamic = model.as_deref() == Some(measure::IAUC);
     let plan = FitPlan {
         name: section.text("name").or_else(|| model.clone()).unwrap_or_default(),
         series: query(&section, "series"),
@@ -210,6 +214,7 @@ fn dynamic(section: &Section<'_>) -> DynamicPlan {
         let error = Error::value(format!("{window_s} is not 30, 60, 90, 120 or 180"));
         table.refuse("window_s", error);
     }
+    let artery = artery(&table);
     table.finish();
-    DynamicPlan { t10, relaxivity_per_s_per_mm, arrival, window_s }
+    DynamicPlan { t10, relaxivity_per_s_per_mm, arrival, window_s, artery }
 }

@@ -3,6 +3,7 @@
 //! Only [`Plan::read`] makes a [`Plan`]. It is written back beside the results as `plan.toml`, so a
 //! table can always be traced to the settings that made it.
 
+mod artery;
 mod cohort;
 mod fit;
 mod source;
@@ -11,6 +12,7 @@ mod voxels;
 
 use std::path::{Path, PathBuf};
 
+pub use artery::{ArteryCurve, ArteryPlan, DEFAULT_DOSE_MMOL_PER_KG};
 pub use cohort::{CohortPlan, KneePlan, TumourPlan};
 pub use fit::{AcquisitionPlan, Arrival, DynamicPlan, FitPlan, T10};
 use serde::Serialize;

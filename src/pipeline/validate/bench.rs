@@ -221,6 +221,7 @@ impl<'a> Bench<'a> {
             _ => ArterialCurve::Region,
         };
         let request = MapRequest {
+            artery: None,
             measure: measure::named(job.model)?,
             paths: SeriesPaths { images: &images, bval: None },
             acquisition,
