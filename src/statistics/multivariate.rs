@@ -203,7 +203,10 @@ pub fn k_means(features: &Features, k: usize) -> Result<Partition> {
     let columns: Vec<Vec<f64>> = features.0.columns().into_iter().map(|c| c.to_vec()).collect();
     let columns: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
     match lloyd::best_of(&columns, k, starts) {
-        Some(found) => partition(features, &found.labels, k),
+        Some(found) => {
+            let labels: Vec<usize> = found.labels.into_iter().map(usize::from).collect();
+            partition(features, &labels, k)
+        }
         None => by_library(features, k),
     }
 }

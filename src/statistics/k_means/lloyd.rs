@@ -1,7 +1,7 @@
 //! Lloyd's iteration for few clusters of two or three variables, from a start or the best of many.
 //!
 //! A sample x belongs to the centroid c with the greatest x·c − |c|²/2, the first of equal ones, both
-//! taken from the mean of all samples. Labels are kept as one bit per cluster and sample; sums are
+//! taken from a centre amid the samples. Labels are kept as one bit per cluster and sample; sums are
 //! taken over fixed blocks of samples, lane by lane, and added in the order of the blocks, so the
 //! same samples give the same bits for every number of threads. Iteration ends when no label
 //! changes. A cluster that loses all its samples keeps its centroid.
@@ -29,12 +29,14 @@ use crate::statistics::moments::sum;
 const LANES: usize = 8;
 /// Samples whose sums are taken together.
 const BLOCK: usize = 512 * LANES;
+/// Values that the common centre is the mean of.
+const PROBES: usize = 1024;
 
 /// Where Lloyd's iteration came to rest.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lloyd {
     /// Cluster of each sample, `0..k`, in the order of the start.
-    pub labels: Vec<usize>,
+    pub labels: Vec<u8>,
     /// Mean of each cluster, `[k][n_features]`; the last centroid of a cluster without samples.
     pub centroids: Vec<Vec<f64>>,
     /// Samples in each cluster.
@@ -67,7 +69,7 @@ pub fn lloyd<const K: usize, const D: usize>(
     for centroid in &mut centroids {
         samples.centre(centroid);
     }
-    Some(samples.labelled(&samples.descend(centroids, n_iterations_max)))
+    samples.labelled(&samples.descend(centroids, n_iterations_max))
 }
 
 /// The best of several starts by k-means++, each from a stream of its own; the first of equals.
@@ -96,7 +98,7 @@ struct Samples<'a, const D: usize> {
     mean: [f64; D],
 }
 
-/// Centroids from the mean of all samples, and the labels of eight samples as bits per cluster.
+/// Centroids from the common centre, and the labels of eight samples as bits per cluster.
 struct Rest<const K: usize, const D: usize> {
     centroids: [[f64; D]; K],
     sizes: [usize; K],
@@ -105,7 +107,7 @@ struct Rest<const K: usize, const D: usize> {
 }
 
 impl<const K: usize, const D: usize> Rest<K, D> {
-    /// Sum over the samples of squared distances to the common mean that the clusters explain.
+    /// Sum over the samples of squared distances to the common centre that the clusters explain.
     fn explained(&self) -> f64 {
         sum(self.centroids.iter().zip(self.sizes).map(|(centroid, n)| {
             n as f64 * centroid.iter().map(|value| value * value).sum::<f64>()
@@ -119,8 +121,7 @@ impl<'a, const D: usize> Samples<'a, D> {
         if n == 0 || columns.iter().any(|column| column.len() != n) {
             return None;
         }
-        let mean = columns.map(block_mean);
-        mean.iter().all(|mean| mean.is_finite()).then_some(Self { columns, mean })
+        Some(Self { columns, mean: columns.map(mean_of_probes) })
     }
 
     fn n(&self) -> usize {
@@ -147,7 +148,7 @@ impl<'a, const D: usize> Samples<'a, D> {
                 if run.explained() > best.explained() { run } else { best }
             },
         )?;
-        Some(self.labelled(&best))
+        self.labelled(&best)
     }
 
     /// k-means++: each further centroid is a sample drawn by its squared distance to the nearest.
@@ -210,22 +211,28 @@ impl<'a, const D: usize> Samples<'a, D> {
         rest
     }
 
-    fn labelled<const K: usize>(&self, rest: &Rest<K, D>) -> Lloyd {
+    /// `None` where a centroid is not finite: a sample that is not finite stays in the first cluster.
+    fn labelled<const K: usize>(&self, rest: &Rest<K, D>) -> Option<Lloyd> {
+        if rest.centroids.iter().flatten().any(|value| !value.is_finite()) {
+            return None;
+        }
         let mut labels = vec![0; self.n()];
         for (labels, bits) in labels.chunks_mut(LANES).zip(&rest.bits) {
             for (lane, label) in labels.iter_mut().enumerate() {
-                *label = bits.iter().position(|bits| bits >> lane & 1 == 1).unwrap_or(0);
+                for (cluster, bits) in bits.iter().enumerate() {
+                    *label |= (bits >> lane & 1) * cluster as u8;
+                }
             }
         }
         let place = |centroid: [f64; D]| -> Vec<f64> {
             centroid.iter().zip(self.mean).map(|(value, mean)| value + mean).collect()
         };
-        Lloyd {
+        Some(Lloyd {
             labels,
             centroids: rest.centroids.map(place).to_vec(),
             sizes: rest.sizes.to_vec(),
             n_iterations: rest.n_iterations,
-        }
+        })
     }
 }
 
@@ -262,7 +269,9 @@ impl<const K: usize, const D: usize> Step<K, D> {
         let zero = f64x8::splat(simd, 0.0);
         let n = columns[0].len();
         let mut sums = [[zero; D]; K];
+        let mut sizes = [0; K];
         let mut changes = 0;
+        let (axes, offsets) = self.planes(simd);
         for (group, bits) in bits.iter_mut().enumerate() {
             let from = group * LANES;
             let valid = if from + LANES <= n { 0xff } else { (1 << (n - from)) - 1 };
@@ -270,50 +279,70 @@ impl<const K: usize, const D: usize> Step<K, D> {
             for d in 0..D {
                 sample[d] = load(simd, columns[d], from) - f64x8::splat(simd, mean[d]);
             }
-            let masks = self.nearest(simd, sample, valid);
+            let masks = nearest(simd, sample, (&axes, &offsets), valid);
             for j in 0..K {
                 for d in 0..D {
                     sums[j][d] += masks[j].select(sample[d], zero);
                 }
                 let members = masks[j].to_bitmask() as u8;
-                self.sizes[j] += members.count_ones() as usize;
+                sizes[j] += members.count_ones() as usize;
                 changes |= bits[j] ^ members;
                 bits[j] = members;
             }
         }
         self.changed |= changes != 0;
         for j in 0..K {
+            self.sizes[j] += sizes[j];
             for d in 0..D {
                 self.sums[j][d] += fold(sums[j][d]);
             }
         }
     }
 
-    /// Which of the `valid` lanes are nearest to each centroid.
+    /// The centroids c, and −|c|²/2, in all lanes.
     #[inline(always)]
-    fn nearest<S: Simd>(&self, simd: S, sample: [f64x8<S>; D], valid: u64) -> [mask64x8<S>; K] {
-        let mut masks = [mask64x8::from_bitmask(simd, valid); K];
-        let mut best = f64x8::splat(simd, f64::NEG_INFINITY);
+    fn planes<S: Simd>(&self, simd: S) -> ([[f64x8<S>; D]; K], [f64x8<S>; K]) {
+        let zero = f64x8::splat(simd, 0.0);
+        let (mut axes, mut offsets) = ([[zero; D]; K], [zero; K]);
         for j in 0..K {
             let mut square = 0.0;
             for d in 0..D {
+                axes[j][d] = f64x8::splat(simd, self.centroids[j][d]);
                 square += self.centroids[j][d] * self.centroids[j][d];
             }
-            let mut score = f64x8::splat(simd, -0.5 * square);
-            for d in 0..D {
-                score = sample[d].mul_add(f64x8::splat(simd, self.centroids[j][d]), score);
-            }
+            offsets[j] = f64x8::splat(simd, -0.5 * square);
+        }
+        (axes, offsets)
+    }
+}
+
+/// Which of the `valid` lanes are nearest to each centroid of [`Step::planes`].
+#[inline(always)]
+fn nearest<S: Simd, const K: usize, const D: usize>(
+    simd: S,
+    sample: [f64x8<S>; D],
+    (axes, offsets): (&[[f64x8<S>; D]; K], &[f64x8<S>; K]),
+    valid: u64,
+) -> [mask64x8<S>; K] {
+    let mut masks = [mask64x8::from_bitmask(simd, valid); K];
+    let mut best = f64x8::splat(simd, f64::NEG_INFINITY);
+    for j in 0..K {
+        let mut score = offsets[j];
+        for d in 0..D {
+            score = sample[d].mul_add(axes[j][d], score);
+        }
+        if j > 0 {
             let is_better = score.simd_gt(best);
-            if j > 0 {
-                masks[j] &= is_better;
-            }
-            for mask in &mut masks[..j] {
-                *mask &= !is_better;
+            masks[j] &= is_better;
+            for i in 0..j {
+                masks[i] &= !is_better;
             }
             best = best.max(score);
+        } else {
+            best = score;
         }
-        masks
     }
+    masks
 }
 
 /// Eight values from `from` on; 0 beyond the end.
@@ -329,9 +358,11 @@ fn load<S: Simd>(simd: S, column: &[f64], from: usize) -> f64x8<S> {
     f64x8::from_slice(simd, &padded)
 }
 
-/// Mean from sums over blocks.
-fn block_mean(values: &[f64]) -> f64 {
-    sum(values.chunks(BLOCK).map(|block| block.iter().sum())) / values.len() as f64
+/// Mean of values at equal distances: near enough to take products about it.
+fn mean_of_probes(values: &[f64]) -> f64 {
+    let probes = values.iter().step_by((values.len() / PROBES).max(1));
+    let n = probes.len() as f64;
+    probes.sum::<f64>() / n
 }
 
 /// The sample at `fraction` of the sum of `squares`, whose sums over blocks are `totals`.

@@ -25,22 +25,25 @@ fn start() -> [[f64; 2]; 3] {
 }
 
 /// Plain Lloyd with squared distances: labels and number of assignments.
-fn plain(columns: [&[f64]; 2], start: [[f64; 2]; 3]) -> (Vec<usize>, usize) {
+fn plain(columns: [&[f64]; 2], start: [[f64; 2]; 3]) -> (Vec<u8>, usize) {
     let mut centroids = start;
-    let mut labels: Vec<usize> = Vec::new();
+    let mut labels: Vec<u8> = Vec::new();
     for iteration in 1.. {
         let nearest = |i: usize| {
             let distance =
                 |c: [f64; 2]| (columns[0][i] - c[0]).powi(2) + (columns[1][i] - c[1]).powi(2);
-            (0..3).min_by(|&a, &b| distance(centroids[a]).total_cmp(&distance(centroids[b])))
+            let order =
+                |a: usize, b: usize| distance(centroids[a]).total_cmp(&distance(centroids[b]));
+            (0..3).min_by(|&a, &b| order(a, b)).map(|cluster| cluster as u8)
         };
-        let next: Vec<usize> = (0..columns[0].len()).map(|i| nearest(i).unwrap()).collect();
+        let next: Vec<u8> = (0..columns[0].len()).map(|i| nearest(i).unwrap()).collect();
         if next == labels {
             return (labels, iteration);
         }
         labels = next;
         for (cluster, centroid) in centroids.iter_mut().enumerate() {
-            let own: Vec<usize> = (0..labels.len()).filter(|&i| labels[i] == cluster).collect();
+            let own: Vec<usize> =
+                (0..labels.len()).filter(|&i| usize::from(labels[i]) == cluster).collect();
             if own.is_empty() {
                 continue;
             }
@@ -60,7 +63,7 @@ fn labels_and_iterations_are_those_of_plain_lloyd() {
         let (labels, n_iterations) = plain([&x, &y], start());
         assert_eq!((&found.labels, found.n_iterations), (&labels, n_iterations), "{n} samples");
         for (cluster, size) in found.sizes.iter().enumerate() {
-            let own: Vec<usize> = (0..n).filter(|&i| labels[i] == cluster).collect();
+            let own: Vec<usize> = (0..n).filter(|&i| usize::from(labels[i]) == cluster).collect();
             assert_eq!(own.len(), *size);
             if own.is_empty() {
                 continue;
@@ -83,7 +86,8 @@ fn the_partition_is_that_of_linfa_from_the_same_start() {
         .fit(&DatasetBase::from(rows.view()))
         .unwrap();
     let found = lloyd([&x, &y], start(), 300).unwrap();
-    assert_eq!(found.labels, reference.predict(&rows).to_vec());
+    let labels: Vec<usize> = found.labels.iter().map(|&label| usize::from(label)).collect();
+    assert_eq!(labels, reference.predict(&rows).to_vec());
     for (centroid, expected) in found.centroids.iter().zip(reference.centroids().rows()) {
         assert!(centroid.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6));
     }
