@@ -1,13 +1,14 @@
-//! `biomarker validate`: public reference values side by side with ours.
+//! `biomarker validate`: public reference values side by side with ours, and how often intervals hold
+//! the truth.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde_json::json;
 
 use super::{Common, Outcome, console};
 use crate::error::Result;
-use crate::pipeline::validate::{Report, Verdict, validate};
+use crate::pipeline::validate::{CoverageSettings, Report, Verdict, coverage, validate};
 
 /// Exit code of a quality gate that failed.
 const GATE_FAILED: u8 = 7;
@@ -16,15 +17,21 @@ const GATE_FAILED: u8 = 7;
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
     /// Folder of the validation data.
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
-    /// Folder of `real_data.md`.
+    #[arg(long, value_name = "DIR", required_unless_present = "coverage")]
+    data: Option<PathBuf>,
+    /// Count instead how often intervals of pseudo-experiments hold the truth, on simulated voxels.
+    #[arg(long, value_name = "VOXELS", num_args = 0..=1, default_missing_value = "4000", conflicts_with = "data")]
+    coverage: Option<usize>,
+    /// Folder of `real_data.md` or `coverage.md`.
     #[arg(long, short, value_name = "DIR", default_value = "reports/validation")]
     output: PathBuf,
 }
 
 /// Compares, writes the page, and says how many agree; exit code 7 where one does not.
 pub(super) fn run(options: &Options, common: &Common) -> Outcome {
+    if let Some(n_voxels) = options.coverage {
+        return counted(options, n_voxels, common);
+    }
     let report = compared(options).map_err(|error| vec![error])?;
     let count = |verdict: Verdict| report.comparisons().filter(|c| c.verdict() == verdict).count();
     let [agree, disagree, shown] = [Verdict::Agrees, Verdict::Disagrees, Verdict::Shown].map(count);
@@ -51,7 +58,26 @@ pub(super) fn run(options: &Options, common: &Common) -> Outcome {
 }
 
 fn compared(options: &Options) -> Result<Report> {
-    let report = validate(&options.data)?;
+    let report = validate(options.data.as_deref().unwrap_or_else(|| Path::new(".")))?;
     report.write(&options.output)?;
     Ok(report)
+}
+
+/// Simulates, writes the page, and says how many rows hold. Rows that do not are what the page is
+/// for, no failure.
+fn counted(options: &Options, n_voxels: usize, common: &Common) -> Outcome {
+    let settings = CoverageSettings { n_voxels, ..CoverageSettings::default() };
+    let report = coverage(settings)
+        .and_then(|report| report.write(&options.output).map(|()| report))
+        .map_err(|error| vec![error])?;
+    let page = options.output.join("coverage.md");
+    let n_rows = report.cells().count();
+    let holding = report.cells().filter(|cell| cell.holds(settings.n_replicates)).count();
+    if common.json {
+        let result = json!({ "output": page, "rows": n_rows, "hold": holding });
+        console::print(&result.to_string());
+    } else {
+        console::print(&format!("{holding} of {n_rows} rows hold: {}", page.display()));
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -347,6 +347,7 @@ fn preferred(criteria: &[Criterion]) -> Option<usize> {
 mod tests {
     use super::*;
     use crate::random::StreamKey;
+    use crate::uncertainty::Replicates;
 
     /// 40 % viable 0.54 ± 0.054, 60 % contaminant 1.8 ± 0.18, in turn.
     fn tumour(n: usize) -> Vec<f64> {
@@ -477,6 +478,14 @@ mod tests {
         assert_eq!(found.membership_stability(0, &[&[]]), None);
         assert_eq!(found.membership_stability(0, &[]), None);
         assert_eq!(found.nearest(&[0.5, 0.5]), None);
+        let columns = [vec![9.0; 4], vec![0.5, 0.6, 0.55, 1.9]];
+        let replicates = Replicates { place: 0, estimates: &columns, n_drawn: 5 };
+        // One of five was no estimate.
+        assert!((found.stability_of(1, &[1], replicates) - 0.6).abs() < 1e-15);
+        assert!((found.stability_of(2, &[1], replicates) - 0.2).abs() < 1e-15);
+        assert!(found.stability_of(1, &[2], replicates).is_nan());
+        let none = Replicates { n_drawn: 0, ..replicates };
+        assert!(found.stability_of(1, &[1], none).is_nan());
         let mut stability = vec![None; 500];
         (stability[0], stability[1]) = (Some(0.6), Some(1.0));
         assert_eq!(found.mean_stability(&stability), [Some(0.8), None]);

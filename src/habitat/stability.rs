@@ -2,6 +2,8 @@
 
 use super::cluster::Habitats;
 use crate::statistics::moments::mean;
+use crate::statistics::multivariate::Standardisation;
+use crate::uncertainty::Replicates;
 
 impl Habitats {
     /// Label of the habitat whose centre is nearest to `values` (one per parameter), the lower of
@@ -11,11 +13,13 @@ impl Habitats {
         if values.len() != scales.len() || values.iter().any(|value| !value.is_finite()) {
             return None;
         }
-        let place: Vec<f64> =
-            values.iter().zip(scales).map(|(&value, scale)| scale.apply(value)).collect();
         let mut best = (0, f64::INFINITY);
         for (index, centre) in self.space.centres.iter().enumerate() {
-            let distance: f64 = centre.iter().zip(&place).map(|(a, b)| (a - b) * (a - b)).sum();
+            let from_centre = |((centre, &value), scale): ((&f64, &f64), &Standardisation)| {
+                let difference = centre - scale.apply(value);
+                difference * difference
+            };
+            let distance: f64 = centre.iter().zip(values).zip(scales).map(from_centre).sum();
             if distance < best.1 {
                 best = (index, distance);
             }
@@ -41,6 +45,27 @@ impl Habitats {
             })
             .count();
         Some(stayed as f64 / n as f64)
+    }
+
+    /// Fraction of all drawn pseudo-experiments that are nearest to the centre of habitat `label`,
+    /// centres fixed; `columns` are the parameters that were clustered, in their order.
+    ///
+    /// A replicate without a finite estimate did not stay. NaN where none was drawn or a column is
+    /// not there.
+    pub fn stability_of(&self, label: u8, columns: &[usize], replicates: Replicates<'_>) -> f64 {
+        let chosen: Option<Vec<&Vec<f64>>> =
+            columns.iter().map(|&column| replicates.estimates.get(column)).collect();
+        let Some(chosen) = chosen.filter(|_| replicates.n_drawn > 0) else { return f64::NAN };
+        let n_valid = chosen.iter().map(|column| column.len()).min().unwrap_or(0);
+        let mut values = vec![0.0; chosen.len()];
+        let stays = |&replicate: &usize| {
+            for (value, column) in values.iter_mut().zip(&chosen) {
+                *value = column[replicate];
+            }
+            self.nearest(&values) == Some(label)
+        };
+        let n_stayed = (0..n_valid).filter(stays).count();
+        n_stayed as f64 / replicates.n_drawn as f64
     }
 
     /// Mean of `stability` (one per voxel, `None` where unknown) over each habitat, by label;

@@ -285,10 +285,14 @@ fn methods(fit: &FitResult<'_>) -> Result<Vec<String>> {
     }
     let replicates = fit.plan.uncertainty.pseudo_experiments;
     if replicates > 0 {
+        let gate = &fit.plan.gate;
+        let left_out = gate.minimum_stability.map_or_else(
+            || format!("more than {:.0} % relative uncertainty", 100.0 * gate.maximum_uncertainty),
+            |least| format!("less than {:.0} % of them in their habitat", 100.0 * least),
+        );
         sentences.push(format!(
             "Each voxel was measured again in {replicates} pseudo-experiments with the noise level \
-             found in the data; voxels with more than {:.0} % relative uncertainty were left out.",
-            100.0 * fit.plan.gate.maximum_uncertainty
+             found in the data; voxels with {left_out} were left out.",
         ));
     }
     if let Some(habitat) = &fit.plan.habitat {

@@ -175,8 +175,14 @@ fn fit_plan(request: &MapRequest<'_>) -> Result<FitPlan> {
         uncertainty: UncertaintyPlan {
             pseudo_experiments: request.pseudo_experiments,
             smear: "signal".into(),
+            early_stop: false,
         },
-        gate: GatePlan { maximum_uncertainty: 0.10, minimum_r_squared: None, range: None },
+        gate: GatePlan {
+            maximum_uncertainty: 0.10,
+            minimum_r_squared: None,
+            minimum_stability: None,
+            range: None,
+        },
         habitat: None,
     })
 }

@@ -1,5 +1,7 @@
 //! One series in one region: noise level → fits → pseudo-experiments → gate → habitats.
 
+mod trust;
+
 use super::load::LoadedSeries;
 use super::measure::{self, DynamicSettings};
 use super::observer::{Event, Observer};
@@ -15,15 +17,13 @@ use crate::noise::residual::Residuals;
 use crate::noise::select::{self, NoiseChoice, NoiseInputs};
 use crate::noise::{NoiseDistribution, NoiseEstimate, NoiseMethod};
 use crate::perfusion::{Arrival, IntegrationWindow, T10Source, voi_mean_curve};
-use crate::quality::gate::gate;
-use crate::quality::{Criterion, Gate, GateInputs, pass_warning, predicted_pass_fraction};
+use crate::quality::{Gate, pass_warning, predicted_pass_fraction};
 use crate::random::StreamKey;
 use crate::statistics::moments::mean;
 use crate::statistics::quantile::Sorted;
+use crate::uncertainty::Uncertainty;
 use crate::uncertainty::covariance::required_signal_to_noise;
-use crate::uncertainty::{
-    ObservedVoxels, PseudoExperiments, Smear, Uncertainty, pseudo_experiment,
-};
+use trust::{Clustered, Grounds, Measured};
 
 /// What is measured where.
 #[derive(Clone, Copy)]
@@ -209,8 +209,8 @@ pub fn measure_voxels(work: VoxelWork<'_>, observer: &dyn Observer) -> Result<Vo
         Some(noise) => fit(Some(noise), "fit")?,
         None => first,
     };
-    let uncertainties =
-        pseudo_experiments(work, estimator.as_ref(), &fits, noise.as_ref(), observer)?;
+    let measured = Measured { estimator: estimator.as_ref(), fits: &fits, noise: noise.as_ref() };
+    let uncertainties = trust::uncertainties(work, measured, observer)?;
     let sigma = noise.as_ref().map(|noise| noise.level.sigma());
     // The last parameter of a dynamic series is no amplitude of the signal.
     let snr0 = match arrival {
@@ -218,7 +218,7 @@ pub fn measure_voxels(work: VoxelWork<'_>, observer: &dyn Observer) -> Result<Vo
         None => snr0(&fits, sigma.unwrap_or(f64::NAN)),
     };
     let mut result = VoxelResult {
-        gate: gate_of(work.plan, &fits, &uncertainties, sigma)?,
+        gate: trust::gate_of(work.plan, &fits, Grounds::of(work.plan, &uncertainties), sigma)?,
         warnings: work.loaded.warnings.clone(),
         parameters,
         fits,
@@ -231,6 +231,9 @@ pub fn measure_voxels(work: VoxelWork<'_>, observer: &dyn Observer) -> Result<Vo
     };
     result.warnings.extend(result.noise.iter().flat_map(|noise| noise.warnings.clone()));
     result.warnings.extend(arrival.and_then(|arrival| arrival.warning()));
+    if let Some(plan) = work.plan.habitat.as_ref().filter(|_| is_by_stability(work.plan)) {
+        gate_by_stability((work, plan), estimator.as_ref(), &mut result, observer)?;
+    }
     result.habitats = habitats(work.plan.habitat.as_ref(), &mut result)?;
     result.predicted_pass_fraction = predicted_pass(work, &result);
     result.warnings.extend(result.predicted_pass_fraction.and_then(pass_warning));
@@ -346,65 +349,10 @@ fn repeats(protocol: &Protocol) -> Vec<Vec<usize>> {
     groups
 }
 
-fn pseudo_experiments(
-    work: VoxelWork<'_>,
-    estimator: &dyn Estimator,
-    fits: &Fits,
-    noise: Option<&NoiseEstimate>,
-    observer: &dyn Observer,
-) -> Result<Vec<Uncertainty>> {
-    let plan = &work.plan.uncertainty;
-    let Some(noise) = noise.filter(|_| plan.pseudo_experiments > 0) else {
-        return Ok(Vec::new());
-    };
-    // Around observed magnitudes Rician draws would add the noise floor a second time.
-    let distribution = match work.plan.dynamic {
-        Some(_) => NoiseDistribution::Gaussian,
-        None => noise.level.distribution(),
-    };
-    let settings = PseudoExperiments {
-        n_replicates: plan.pseudo_experiments,
-        smear: if plan.smear == "map" { Smear::Map } else { Smear::Signal },
-        distribution,
-        ..PseudoExperiments::default()
-    };
-    let name = "pseudo-experiments";
-    observer.observe(&Event::StageStarted { name, n_voxels: work.region.len() });
-    let progress = |count: usize| observer.observe(&Event::VoxelsDone(count));
-    let fixed: Vec<&Volume<f64>> = work.fixed.iter().collect();
-    let observed = ObservedVoxels::new(&work.loaded.series, fits, &fixed)?.with_progress(&progress);
-    pseudo_experiment::run(estimator, &observed, &noise.level, settings, work.key)
-}
-
-fn gate_of(
-    plan: &FitPlan,
-    fits: &Fits,
-    uncertainties: &[Uncertainty],
-    sigma: Option<f64>,
-) -> Result<Gate> {
-    let mut criteria = vec![Criterion::FitStatusOk, Criterion::Positive];
-    if let Some([low, high]) = plan.gate.range {
-        criteria.push(Criterion::ParameterRange { low, high });
-    }
-    criteria.extend(plan.gate.minimum_r_squared.map(|minimum| Criterion::RSquared { minimum }));
-    let relative = uncertainties.first().map_or(&[][..], |u| &u.relative);
-    if !relative.is_empty() {
-        let maximum = plan.gate.maximum_uncertainty;
-        criteria.push(Criterion::RelativeUncertainty { maximum });
-    }
-    let inputs = GateInputs {
-        fits,
-        parameter: 0,
-        relative_uncertainty: relative,
-        signal_to_noise: &[],
-        sigma,
-    };
-    gate(inputs, &criteria)
-}
-
 /// What the Cramér–Rao bound says of the gate, before any voxel is drawn.
 fn predicted_pass(work: VoxelWork<'_>, result: &VoxelResult) -> Option<f64> {
-    let sigma = result.noise.as_ref().filter(|_| !result.uncertainties.is_empty())?.level.sigma();
+    let is_gated = !result.uncertainties.is_empty() && !is_by_stability(work.plan);
+    let sigma = result.noise.as_ref().filter(|_| is_gated)?.level.sigma();
     let selection = if result.habitats.is_some() { Selection::Habitat } else { Selection::Gated };
     let estimate = mean(&result.values(0, &result.places(selection)))?;
     let b_min = work.plan.b_min_s_per_mm2;
@@ -433,6 +381,42 @@ fn snr0(fits: &Fits, sigma: f64) -> f64 {
     Sorted::new(&finite).map_or(f64::NAN, |sorted| sorted.median() / sigma)
 }
 
+fn is_by_stability(plan: &FitPlan) -> bool {
+    plan.gate.minimum_stability.is_some()
+}
+
+/// Judges the voxels again by how firmly they belong to the habitats of all usable voxels.
+fn gate_by_stability(
+    (work, plan): (VoxelWork<'_>, &HabitatPlan),
+    estimator: &dyn Estimator,
+    result: &mut VoxelResult,
+    observer: &dyn Observer,
+) -> Result<()> {
+    let n_warnings = result.warnings.len();
+    let found = habitats(Some(plan), result)?;
+    // What is said here is said again of the habitats that are kept.
+    result.warnings.truncate(n_warnings);
+    let Some(habitats) = found else { return Ok(()) };
+    let mut labels = vec![None; result.fits.n_voxels()];
+    for (place, label) in result.places(Selection::Gated).into_iter().zip(&habitats.labels) {
+        labels[place] = Some(*label);
+    }
+    let noise = result.noise.as_ref();
+    let measured = Measured { estimator, fits: &result.fits, noise };
+    let clustered = Clustered { habitats: &habitats, columns: columns(plan, result), labels };
+    let stability = trust::stabilities(work, measured, &clustered, observer)?;
+    let sigma = noise.map(|noise| noise.level.sigma());
+    result.gate = trust::gate_of(work.plan, &result.fits, Grounds::Stability(&stability), sigma)?;
+    Ok(())
+}
+
+/// The parameters that are clustered, by their place in the model.
+fn columns(plan: &HabitatPlan, result: &VoxelResult) -> Vec<usize> {
+    let joint = result.parameters.iter().enumerate().skip(1);
+    let joint = joint.filter(|(_, p)| plan.joint_parameters.iter().any(|n| n == p.short_name));
+    std::iter::once(0).chain(joint.map(|(index, _)| index)).collect()
+}
+
 fn reason(reduction: Reduction) -> &'static str {
     match reduction {
         Reduction::FewVoxels => "fewer than 30 voxels",
@@ -454,12 +438,8 @@ fn habitats(plan: Option<&HabitatPlan>, result: &mut VoxelResult) -> Result<Opti
         return Ok(None);
     }
     let places = result.places(Selection::Gated);
-    let joint = result.parameters.iter().enumerate().skip(1);
-    let joint = joint.filter(|(_, p)| plan.joint_parameters.iter().any(|n| n == p.short_name));
-    let columns: Vec<Vec<f64>> = std::iter::once(0)
-        .chain(joint.map(|(index, _)| index))
-        .map(|index| result.values(index, &places))
-        .collect();
+    let columns: Vec<Vec<f64>> =
+        columns(plan, result).into_iter().map(|index| result.values(index, &places)).collect();
     let columns: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
     let settings = habitat::Settings {
         number: match plan.clusters {

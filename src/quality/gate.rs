@@ -27,6 +27,9 @@ pub struct GateInputs<'a> {
     /// [`Uncertainty::relative`](crate::uncertainty::Uncertainty) of that parameter; may be empty
     /// where no rule needs it.
     pub relative_uncertainty: &'a [f64],
+    /// Fraction of the pseudo-experiments that stay in the habitat of the voxel, NaN where it has
+    /// none; may be empty where no rule needs it.
+    pub stability: &'a [f64],
     /// Amplitude over σ; may be empty where no rule needs it.
     pub signal_to_noise: &'a [f64],
     /// σ, for χ²; may be absent where no rule needs it.
@@ -156,6 +159,7 @@ impl<'a> Columns<'a> {
             Criterion::Positive => estimate > 0.0,
             Criterion::AboveMaximum { maximum } => estimate.is_nan() || estimate <= maximum,
             Criterion::SignalToNoise { minimum } => inputs.signal_to_noise[voxel] >= minimum,
+            Criterion::Stability { minimum } => inputs.stability[voxel] >= minimum,
             Criterion::RSquared { minimum } => fits.r_squared[voxel] >= minimum,
             Criterion::ReducedChiSquare { minimum_p } => {
                 let degrees = fits.degrees_of_freedom[voxel];
@@ -178,6 +182,7 @@ fn require_columns(criterion: Criterion, inputs: &GateInputs<'_>) -> Result<()> 
     let lengths = match criterion {
         Criterion::RelativeUncertainty { .. } => vec![inputs.relative_uncertainty.len()],
         Criterion::SignalToNoise { .. } => vec![inputs.signal_to_noise.len()],
+        Criterion::Stability { .. } => vec![inputs.stability.len()],
         Criterion::RSquared { .. } => vec![fits.r_squared.len()],
         Criterion::ReducedChiSquare { .. } => {
             if inputs.sigma.is_none() {
@@ -248,6 +253,7 @@ mod tests {
             fits,
             parameter: 0,
             relative_uncertainty,
+            stability: &[],
             signal_to_noise: &[],
             sigma: Some(1.0),
         }
@@ -359,5 +365,17 @@ mod tests {
         let none = fits(&[], &[]);
         let gate = gate(inputs(&none, &[]), &[Criterion::FitStatusOk]).unwrap();
         assert!(gate.verdicts.is_empty() && gate.keep.is_empty() && gate.is_insufficient());
+    }
+
+    #[test]
+    fn stability_keeps_from_its_limit_on_and_never_what_has_none() {
+        let fits = fits(&[1e-3; 4], &[FitStatus::Converged; 4]);
+        let stability = [0.69, 0.70, 1.0, NAN];
+        let inputs = GateInputs { stability: &stability, ..inputs(&fits, &[]) };
+        let gate = gate(inputs, &[Criterion::Stability { minimum: 0.7 }]).unwrap();
+        assert_eq!(gate.keep.indices(), [2, 3]);
+        let short = GateInputs { stability: &stability[..3], ..inputs };
+        assert!(super::gate(short, &[Criterion::Stability { minimum: 0.7 }]).is_err());
+        assert!(Criterion::Stability { minimum: 1.1 }.check().is_err());
     }
 }

@@ -43,6 +43,11 @@ pub enum Criterion {
         /// 1e-3 rejects one good voxel of a thousand.
         minimum_p: f64,
     },
+    /// Fraction of the pseudo-experiments that stay in the habitat of the voxel at least `minimum`.
+    Stability {
+        /// 0.7 for the 70 % threshold.
+        minimum: f64,
+    },
     /// Estimate inside `low..=high`, unit of the parameter.
     ParameterRange {
         /// Smallest estimate that is kept.
@@ -63,6 +68,7 @@ impl Criterion {
             Self::SignalToNoise { .. } => "signal_to_noise",
             Self::RSquared { .. } => "r_squared",
             Self::ReducedChiSquare { .. } => "reduced_chi_square",
+            Self::Stability { .. } => "stability",
             Self::ParameterRange { .. } => "parameter_range",
         }
     }
@@ -90,6 +96,9 @@ impl Criterion {
             Self::RSquared { minimum } => (minimum <= 1.0, "minimum must be 1 or less"),
             Self::ReducedChiSquare { minimum_p } => {
                 (0.0 < minimum_p && minimum_p < 1.0, "minimum_p must lie between 0 and 1")
+            }
+            Self::Stability { minimum } => {
+                ((0.0..=1.0).contains(&minimum), "minimum must lie between 0 and 1")
             }
             Self::ParameterRange { low, high } => (low < high, "low must be below high"),
         };

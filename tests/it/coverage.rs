@@ -444,6 +444,7 @@ fn gate_keeps_what_the_bound_predicts() {
             fits: &fits,
             parameter: 0,
             relative_uncertainty: &result[0].relative,
+            stability: &[],
             signal_to_noise: &[],
             sigma: None,
         };

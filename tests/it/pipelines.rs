@@ -53,3 +53,25 @@ pub(crate) fn quick(folder: &Path, name: &str, more: &[&str]) -> Ended {
     arguments.extend(more);
     biomarker(folder, &arguments)
 }
+
+#[test]
+fn a_gate_by_stability_is_followed_and_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let more = ["--output", "o", "--set", "gate.minimum_stability=0.7"];
+    let ended = quick(folder.path(), "neuroblastoma", &more);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let mut folders = vec![folder.path().join("o")];
+    let mut says_so = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "html") {
+                let page = std::fs::read_to_string(path).unwrap();
+                says_so += usize::from(page.contains("less than 70 % of them in their habitat"));
+            }
+        }
+    }
+    assert!(says_so > 0);
+}

@@ -75,6 +75,9 @@ fn rejected(fit: &FitResult<'_>, place: usize, rule: usize) -> Outcome {
         Criterion::ReducedChiSquare { minimum_p } => {
             outcome(Kind::PoorFit, format!("p of χ² below {}", shown(minimum_p)))
         }
+        Criterion::Stability { minimum } => {
+            outcome(Kind::Uncertain, format!("stability below {:.0} %", 100.0 * minimum))
+        }
         Criterion::SignalToNoise { minimum } => {
             outcome(Kind::PoorFit, format!("signal over noise below {}", shown(minimum)))
         }

@@ -144,8 +144,27 @@ fn fit(section: Section<'_>, root: &Section<'_>) -> Option<FitPlan> {
             .hint("set uncertainty.pseudo_experiments = 0, or another noise.method");
         section.refuse("noise.method", error);
     }
+    refuse_stability(&section, &plan);
     section.finish();
     (!plan.model.is_empty()).then_some(plan)
+}
+
+/// Stability is of a habitat, counted over all pseudo-experiments.
+fn refuse_stability(section: &Section<'_>, plan: &FitPlan) {
+    if plan.gate.minimum_stability.is_none() {
+        return;
+    }
+    let reason = if plan.habitat.is_none() {
+        "needs `[fit.habitat]`"
+    } else if plan.uncertainty.pseudo_experiments == 0 {
+        "needs pseudo-experiments"
+    } else if plan.uncertainty.early_stop {
+        "and `uncertainty.early_stop` exclude each other"
+    } else {
+        return;
+    };
+    let error = Error::value(format!("`minimum_stability` {reason}"));
+    section.refuse("gate.minimum_stability", error);
 }
 
 /// Unit of the headline parameter of `model`.

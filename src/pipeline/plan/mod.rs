@@ -167,6 +167,38 @@ mod tests {
     }
 
     #[test]
+    fn stability_needs_a_habitat_and_all_pseudo_experiments() {
+        let start = format!("[study]\ndataset = \"bids\"\n{DWI}");
+        let plan = read(&format!(
+            "{start}habitat = {{}}\ngate = {{ minimum_stability = 0.7 }}\n\
+             uncertainty = {{ early_stop = false }}\n"
+        ))
+        .unwrap();
+        assert!(plan.fit[0].gate.minimum_stability.is_some_and(|s| (s - 0.7).abs() < 1e-15));
+        let early = read(&format!("{start}uncertainty = {{ early_stop = true }}\n")).unwrap();
+        assert!(
+            early.fit[0].uncertainty.early_stop && early.fit[0].gate.minimum_stability.is_none()
+        );
+        for (lines, reason) in [
+            ("gate = { minimum_stability = 0.7 }\n", "needs `[fit.habitat]`"),
+            (
+                "habitat = {}\ngate = { minimum_stability = 0.7 }\n\
+                 uncertainty = { early_stop = true }\n",
+                "exclude each other",
+            ),
+            (
+                "habitat = {}\ngate = { minimum_stability = 0.7 }\n\
+                 uncertainty = { pseudo_experiments = 0 }\n",
+                "needs pseudo-experiments",
+            ),
+            ("habitat = {}\ngate = { minimum_stability = 2 }\n", "2 is not between 0 and 1"),
+        ] {
+            let errors = read(&format!("{start}{lines}")).unwrap_err();
+            assert!(errors.iter().any(|error| error.contains(reason)), "{errors:?}");
+        }
+    }
+
+    #[test]
     fn every_fault_is_found_at_once_with_its_place() {
         let errors = read(
             "[study]\nname = \"a b\"\n[[fit]]\nmodel = \"t2\"\n\

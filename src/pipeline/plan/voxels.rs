@@ -24,6 +24,8 @@ pub struct UncertaintyPlan {
     pub pseudo_experiments: u32,
     /// `signal` smears the images, `map` the estimates.
     pub smear: String,
+    /// Whether a voxel is done once the gate is decided.
+    pub early_stop: bool,
 }
 
 /// Which voxels are kept.
@@ -33,6 +35,9 @@ pub struct GatePlan {
     pub maximum_uncertainty: f64,
     /// Smallest R² of a kept voxel, where it is asked for.
     pub minimum_r_squared: Option<f64>,
+    /// Smallest fraction of pseudo-experiments of a kept voxel that stay in its habitat, where that
+    /// is asked for; it then stands in place of the largest relative uncertainty.
+    pub minimum_stability: Option<f64>,
     /// Kept estimates lie in this range, in the unit of the stored map.
     pub range: Option<[f64; 2]>,
 }
@@ -87,10 +92,12 @@ pub(super) fn uncertainty(fit: &Section<'_>, root: &Section<'_>) -> UncertaintyP
         section.refuse("pseudo_experiments", error);
     }
     let smear = section.choice("smear", &[("signal", "signal"), ("map", "map")], "signal");
+    let early_stop = section.flag("early_stop").unwrap_or(false);
     section.finish();
     UncertaintyPlan {
         pseudo_experiments: pseudo_experiments.min(1_000_000) as u32,
         smear: smear.to_owned(),
+        early_stop,
     }
 }
 
@@ -116,8 +123,8 @@ pub(super) fn finish_defaults(root: &Section<'_>, units: &[Unit]) {
     };
     let known: [(&'static str, &[&'static str]); 3] = [
         ("noise", &["method", "sigma"]),
-        ("uncertainty", &["pseudo_experiments", "smear"]),
-        ("gate", &["maximum_uncertainty", "minimum_r_squared"]),
+        ("uncertainty", &["pseudo_experiments", "smear", "early_stop"]),
+        ("gate", &["maximum_uncertainty", "minimum_r_squared", "minimum_stability"]),
     ];
     for (table, keys) in known {
         let section = root.section(table);
@@ -137,6 +144,9 @@ pub(super) fn gate(fit: &Section<'_>, root: &Section<'_>, unit: Option<Unit>) ->
     let minimum_r_squared = section
         .number("minimum_r_squared")
         .map(|_| section.number_within("minimum_r_squared", 0.0, [0.0, 1.0]));
+    let minimum_stability = section
+        .number("minimum_stability")
+        .map(|_| section.number_within("minimum_stability", 0.7, [0.0, 1.0]));
     if unit.is_none() {
         section.know(&[RANGE_MS, RANGE_MM2_PER_S, RANGE_MMOL_S_PER_L]);
     }
@@ -150,7 +160,7 @@ pub(super) fn gate(fit: &Section<'_>, root: &Section<'_>, unit: Option<Unit>) ->
         }
     });
     section.finish();
-    GatePlan { maximum_uncertainty, minimum_r_squared, range }
+    GatePlan { maximum_uncertainty, minimum_r_squared, minimum_stability, range }
 }
 
 /// Reads `[habitat]`; none where the table is not written for this fit or the pipeline.

@@ -8,6 +8,7 @@
 mod bench;
 mod cartilage;
 mod comparison;
+mod coverage;
 mod diffusion;
 mod dynamic;
 mod page;
@@ -18,6 +19,9 @@ use std::path::Path;
 
 pub use bench::Fate;
 pub use comparison::{Comparison, Judged, Verdict};
+pub use coverage::{
+    Cell, CoverageReport, CoverageRow, CoverageSettings, coverage, expected_coverage,
+};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::io::atomic;
