@@ -32,11 +32,15 @@ pub enum FitStatus {
     WindowIncomplete = 9,
     /// A per-voxel constant, such as T10, is missing or out of range here.
     FixedInvalid = 10,
+    /// At the optimum; the headline parameter lies inside its bounds, another one at a bound.
+    AnotherAtBound = 11,
+    /// At the optimum, but where the signal equation is not valid.
+    BeyondModel = 12,
 }
 
 impl FitStatus {
     /// All of them, in the order of their codes.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Outside,
         Self::Converged,
         Self::NonFinite,
@@ -48,6 +52,8 @@ impl FitStatus {
         Self::Saturated,
         Self::WindowIncomplete,
         Self::FixedInvalid,
+        Self::AnotherAtBound,
+        Self::BeyondModel,
     ];
 
     /// Value in the status map.
@@ -69,12 +75,27 @@ impl FitStatus {
             Self::Saturated => "saturated",
             Self::WindowIncomplete => "window_incomplete",
             Self::FixedInvalid => "fixed_parameter_invalid",
+            Self::AnotherAtBound => "another_parameter_at_bound",
+            Self::BeyondModel => "beyond_model_validity",
         }
     }
 
     /// Whether the estimates are numbers that may be used (bounds are flagged but usable).
     pub fn has_estimate(self) -> bool {
-        matches!(self, Self::Converged | Self::AtLowerBound | Self::AtUpperBound)
+        matches!(
+            self,
+            Self::Converged
+                | Self::AtLowerBound
+                | Self::AtUpperBound
+                | Self::AnotherAtBound
+                | Self::BeyondModel
+        )
+    }
+
+    /// Whether the headline parameter is at an optimum inside its bounds and the model is valid
+    /// there.
+    pub fn is_settled(self) -> bool {
+        matches!(self, Self::Converged | Self::AnotherAtBound)
     }
 }
 

@@ -5,12 +5,16 @@
 
 mod adc;
 mod curve;
+mod curve_table;
 mod estimate;
 mod fit_block;
+mod ivim;
+mod kurtosis;
 mod t1_vfa;
 mod t2;
+mod t2_offset;
 
-pub use curve::{Curve, Exponential, Headline, Separable, SpoiledGradientEcho};
+pub use curve::{Curve, Exponential, Headline, Separable, SpoiledGradientEcho, Tail};
 pub use estimate::{Estimator, Fit, FitStatus, VoxelData};
 pub use fit_block::{Detail, FitBlock, LaneData};
 
@@ -58,6 +62,19 @@ pub trait Model: Send + Sync {
     fn separable(&self) -> Option<Separable> {
         None
     }
+
+    /// The samples that the headline parameter shapes alone, where there are such: segmented fits
+    /// take it from them.
+    fn tail(&self) -> Option<Tail> {
+        None
+    }
+
+    /// Whether the equation is valid at `parameters` on this protocol; estimates where it is not are
+    /// flagged.
+    fn holds_at(&self, parameters: &[f64]) -> bool {
+        let _ = parameters;
+        true
+    }
 }
 
 /// One line of the registry: what `biomarker models` lists and how a model is built.
@@ -75,12 +92,18 @@ pub struct ModelEntry {
     pub protocol: ProtocolKind,
     /// Its varying parameters.
     pub parameters: &'static [Parameter],
+    /// Protocols on which it can be seen, from the smallest on.
+    pub example_protocols: fn() -> Result<Vec<Protocol>>,
+    /// Range of every parameter that each of these protocols can tell apart: there the model is held
+    /// to give back what made the signal.
+    pub recoverable: &'static [[f64; 2]],
     /// Builds it on a protocol; refuses another kind of protocol.
     pub build: fn(&Protocol) -> Result<Box<dyn Model>>,
 }
 
 /// Every signal model, in the order `biomarker models` lists them.
-pub const MODELS: &[ModelEntry] = &[adc::ENTRY, t2::ENTRY, t1_vfa::ENTRY];
+pub const MODELS: &[ModelEntry] =
+    &[adc::ENTRY, ivim::ENTRY, kurtosis::ENTRY, t2::ENTRY, t2_offset::ENTRY, t1_vfa::ENTRY];
 
 /// The entry called `name`.
 ///
@@ -106,7 +129,7 @@ fn wrong_protocol(entry: &ModelEntry, protocol: &Protocol) -> Error {
 }
 
 /// Writes `values` clamped into the bounds of `parameters`; NaN becomes the lower bound.
-fn clamp_into(parameters: &[Parameter], values: [f64; 2], clamped: &mut [f64]) {
+fn clamp_into(parameters: &[Parameter], values: &[f64], clamped: &mut [f64]) {
     for ((parameter, value), clamped) in parameters.iter().zip(values).zip(clamped) {
         let [low, high] = parameter.bounds;
         *clamped = value.max(low).min(high);
@@ -124,7 +147,10 @@ mod tests {
         assert_eq!((find("adc").unwrap().build)(&protocol).unwrap().n_samples(), 2);
         let error = (find("t2").unwrap().build)(&protocol).err().unwrap();
         assert!(error.to_string().contains("needs a protocol of kind MultiEcho, not Diffusion"));
-        assert_eq!(find("t3").unwrap_err().hint_text(), Some("models: adc, t2, t1_vfa"));
+        assert_eq!(
+            find("t3").unwrap_err().hint_text(),
+            Some("models: adc, ivim, kurtosis, t2, t2_offset, t1_vfa")
+        );
     }
 
     #[test]

@@ -25,7 +25,7 @@ use super::Uncertainty;
 use crate::error::{Error, Result};
 use crate::fit::Fits;
 use crate::image::{Series, Volume};
-use crate::model::{Estimator, Fit, FitStatus, VoxelData};
+use crate::model::{Estimator, Fit, VoxelData};
 use crate::noise::{NoiseDistribution, NoiseLevel, rician};
 use crate::random::{Stream, StreamKey};
 
@@ -199,7 +199,7 @@ impl Experiment<'_> {
     fn voxel(&self, place: usize, workspace: &mut Workspace) -> Vec<Summary> {
         let fits = self.observed.fits;
         workspace.replicates.iter_mut().for_each(Vec::clear);
-        if fits.status[place] == FitStatus::Converged {
+        if fits.status[place].is_settled() {
             let voxel = fits.mask.indices()[place];
             match self.settings.smear {
                 Smear::Signal => self.smear_signal(place, voxel, workspace),
