@@ -1,8 +1,8 @@
 //! Descent of a cost that is a sum over samples, inside bounds and without allocating.
 //!
 //! A step solves (Jᵀ`WJ` + λ·diag)·δ = −Jᵀg over the parameters that are free, g being the slope and W
-//! the weight of each sample, both by its signal; it is accepted when the cost does not rise beyond
-//! its own rounding. λ starts at 0: the weights of least squares make the first steps those of Gauss
+//! the weight of each sample, both by its signal; it is accepted when the cost falls, and is the last
+//! one where its gain would drown in the rounding of the cost. λ starts at 0: the weights of least squares make the first steps those of Gauss
 //! and Newton. It leads to the bottom of the valley that it starts in.
 //!
 //! # Reference
@@ -19,6 +19,8 @@ use crate::model::{Model, VoxelData};
 /// Along a curved valley steps are short.
 const EVALUATIONS_MAX: u32 = 3000;
 const RELATIVE_STEP_MIN: f64 = 1e-13;
+/// A gain below this many roundings of the cost cannot be seen.
+const PROMISE_DROWNED: f64 = 4.0;
 const DAMPING_FIRST: f64 = 1e-3;
 const DAMPING_MAX: f64 = 1e15;
 
@@ -54,8 +56,8 @@ impl SampleCost for HalfSquare {
     }
 
     fn rounding(&self, n_samples: usize, cost: f64) -> f64 {
-        let one = n_samples as f64 * f64::EPSILON * f64::EPSILON;
-        4.0 * (f64::EPSILON * cost + (one * cost).sqrt() + one)
+        let _ = n_samples;
+        8.0 * f64::EPSILON * cost
     }
 }
 
@@ -74,6 +76,7 @@ pub(super) struct Bottom<'s> {
     pub(super) signal: &'s [f64],
     /// ∂signal/∂parameter, `[n_samples, n_parameters]`.
     pub(super) jacobian: &'s mut [f64],
+    pub(super) cost: f64,
     pub(super) evaluations: u32,
     /// Whether the last step was small or promised nothing.
     pub(super) is_reached: bool,
@@ -129,14 +132,9 @@ impl<C: SampleCost> Descent<'_, C> {
             }
         };
         self.model.jacobian(here.parameters, voxel.fixed, jacobian);
-        let evaluations = state.evaluations;
-        Bottom {
-            parameters: here.parameters,
-            signal: here.signal,
-            jacobian,
-            evaluations,
-            is_reached,
-        }
+        let State { cost, evaluations, .. } = state;
+        let Place { parameters, signal } = here;
+        Bottom { parameters, signal, jacobian, cost, evaluations, is_reached }
     }
 
     /// Tries steps of growing damping until one is accepted.
@@ -147,15 +145,19 @@ impl<C: SampleCost> Descent<'_, C> {
         step: &mut Step<'_>,
         state: &mut State,
     ) -> Advance {
-        let limit = state.cost + self.cost.rounding(voxel.samples.len(), state.cost);
+        let rounding = self.cost.rounding(voxel.samples.len(), state.cost);
         while state.evaluations < EVALUATIONS_MAX {
             let promise = step.solve(state.damping, here.parameters, self.bounds, there.parameters);
             self.model.signal(there.parameters, voxel.fixed, there.signal);
             state.evaluations += 1;
             let cost = self.total(voxel.samples, there.signal);
             let is_small = is_small(here.parameters, there.parameters);
-            if cost <= limit {
-                let is_last = is_small || self.cost.is_last(promise, state.cost);
+            let falls = cost < state.cost - rounding;
+            // What drowns in the rounding of the cost still leads nearer, where little is promised.
+            let stands =
+                !falls && cost <= state.cost + rounding && promise <= PROMISE_DROWNED * rounding;
+            if falls || stands {
+                let is_last = stands || is_small || self.cost.is_last(promise, state.cost);
                 state.cost = cost;
                 here.parameters.copy_from_slice(there.parameters);
                 here.signal.copy_from_slice(there.signal);

@@ -5,14 +5,13 @@ use super::descent::{self, Descent, HalfSquare};
 use super::total_sum_of_squares;
 use crate::error::{Error, Result};
 use crate::model::{Estimator, Fit, FitStatus, Model, Parameter, VoxelData};
-use crate::solver::levenberg_marquardt::{LeastSquares, Limits, minimise};
+use crate::solver::levenberg_marquardt::{LeastSquares, Limits, Minimum, minimise};
 
-/// Fits a model from its own starting point to the optimum of that valley.
+/// Fits a model from its own starting points to the deepest of the valleys they lie in.
 ///
 /// Every finite sample counts. Where no sample is positive the status is `NoSignal`. A solution at a
-/// bound is flagged, and so is one where the model is not valid. It is the global optimum where the
-/// starting point of the model lies in its valley; models with several valleys look for the deepest
-/// one before they start. Samples are divided by a power of two, so that squares neither overflow
+/// bound is flagged, and so is one where the model is not valid. It is the global optimum where one of
+/// the starting points of the model lies in its valley. Samples are divided by a power of two, so that squares neither overflow
 /// nor lose digits.
 pub struct GeneralFit {
     model: Box<dyn Model>,
@@ -52,6 +51,12 @@ pub(super) fn power_of_two_below(samples: &[f64]) -> f64 {
     let largest = samples.iter().fold(0.0_f64, |largest, sample| largest.max(sample.abs()));
     let exponent = f64::INFINITY.to_bits();
     f64::from_bits(largest.to_bits() & exponent).max(f64::MIN_POSITIVE)
+}
+
+fn clamp_into_bounds(parameters: &mut [f64], bounds: &[[f64; 2]]) {
+    for (parameter, [low, high]) in parameters.iter_mut().zip(bounds) {
+        *parameter = parameter.max(*low).min(*high);
+    }
 }
 
 /// Why `voxel` cannot be fitted at all; `None` where it can be tried.
@@ -106,7 +111,7 @@ impl Estimator for LeastSquaresFit {
 
     fn scratch_len(&self) -> usize {
         let p = self.parameters.len();
-        p + descent::scratch_len(self.model.n_samples(), p)
+        2 * p + descent::scratch_len(self.model.n_samples(), p)
     }
 
     fn estimate(&self, voxel: VoxelData<'_>, scratch: &mut [f64], fit: &mut Fit) {
@@ -114,22 +119,34 @@ impl Estimator for LeastSquaresFit {
         if let Some(status) = unfit(voxel) {
             return fit.fail(status);
         }
-        let (start, rest) = scratch.split_at_mut(self.parameters.len());
-        self.model.initial(voxel.samples, voxel.fixed, start);
-        for (start, [low, high]) in start.iter_mut().zip(&self.bounds) {
-            *start = start.max(*low).min(*high);
-        }
+        let p = self.parameters.len();
+        let (start, rest) = scratch.split_at_mut(p);
+        let (deepest, rest) = rest.split_at_mut(p);
         let descent = Descent {
             model: self.model.as_ref(),
             bounds: &self.bounds,
             cost: &HalfSquare,
             unit: power_of_two_below(voxel.samples),
         };
-        let bottom = descent.run(voxel, start, rest);
-        fit.evaluations = bottom.evaluations;
-        if !bottom.is_reached {
+        let (mut least, mut evaluations) = (f64::INFINITY, 0);
+        for index in 0..self.model.n_starts() {
+            self.model.start(index, voxel.samples, voxel.fixed, start);
+            clamp_into_bounds(start, &self.bounds);
+            let bottom = descent.run(voxel, start, rest);
+            evaluations += bottom.evaluations;
+            if bottom.is_reached && bottom.cost < least {
+                least = bottom.cost;
+                deepest.copy_from_slice(bottom.parameters);
+            }
+        }
+        if least.is_infinite() {
+            fit.evaluations = evaluations;
             return fit.fail(FitStatus::NotConverged);
         }
+        // The signal and the Jacobian of the last start stand in the scratch; a step brings back
+        // those of the deepest.
+        let bottom = descent.run(voxel, deepest, rest);
+        fit.evaluations = evaluations + bottom.evaluations;
         fit.estimates.copy_from_slice(bottom.parameters);
         fit.status = status_at(self.model.as_ref(), &fit.estimates, &self.bounds);
         set_sums(voxel.samples, bottom.signal, fit);
@@ -173,10 +190,18 @@ impl Estimator for GeneralFit {
         }
         let (start, jacobian) = scratch.split_at_mut(self.parameters.len());
         let jacobian = &mut jacobian[..voxel.samples.len() * self.parameters.len()];
-        self.model.initial(voxel.samples, voxel.fixed, start);
         let scale = power_of_two_below(voxel.samples);
         let problem = VoxelResiduals { model: self.model.as_ref(), voxel, scale };
-        let Ok(minimum) = minimise(&problem, start, &self.bounds, Limits::default()) else {
+        let minima = (0..self.model.n_starts()).filter_map(|index| {
+            self.model.start(index, voxel.samples, voxel.fixed, start);
+            minimise(&problem, start, &self.bounds, Limits::default()).ok()
+        });
+        let deepest = minima.min_by(|a, b| {
+            let key = |minimum: &Minimum| (!minimum.converged, minimum.residual_sum_of_squares);
+            let ((is_open_a, a), (is_open_b, b)) = (key(a), key(b));
+            is_open_a.cmp(&is_open_b).then(a.total_cmp(&b))
+        });
+        let Some(minimum) = deepest else {
             return fit.fail(FitStatus::Degenerate);
         };
         fit.evaluations = u32::try_from(minimum.evaluations).unwrap_or(u32::MAX);

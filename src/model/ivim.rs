@@ -1,7 +1,8 @@
 //! Intravoxel incoherent motion: S = S0·(f·e^(−b·D*) + (1 − f)·e^(−b·D)).
 //!
 //! Two compartments with one T1 and T2; their bounds do not overlap, so that the names cannot swap.
-//! The start of a fit is the best of 12 × 10 pairs (D, D*) with both amplitudes solved for.
+//! Fits start from the best of 12 × 10 pairs (D, D*) with both amplitudes solved for, and from the best
+//! of those with a slow, a middle and a fast D*: these are the valleys that noise can make.
 //!
 //! # Reference
 //!
@@ -18,6 +19,8 @@ use crate::unit::Unit;
 const TAIL_FROM_S_PER_MM2: f64 = 200.0;
 const N_SLOW: usize = 12;
 const N_FAST: usize = 10;
+/// Places of D* in the table that start a valley each.
+const VALLEYS: [[usize; 2]; 3] = [[0, 3], [3, 6], [6, N_FAST]];
 
 const PARAMETERS: &[Parameter] = &[
     Parameter {
@@ -88,6 +91,8 @@ struct Ivim {
     b_values: Vec<f64>,
     starts: CurveTable,
     pairs: Vec<[f64; 2]>,
+    /// The part of the table with D* in each of [`VALLEYS`], and its pairs.
+    valleys: Vec<(CurveTable, Vec<[f64; 2]>)>,
 }
 
 impl Ivim {
@@ -103,10 +108,32 @@ impl Ivim {
         let fast = geometric(1.2 * PARAMETERS[1].bounds[0], 0.2, N_FAST);
         let decay = |rate: &f64| b_values.iter().map(|b| (-b * rate).exp()).collect();
         let curves: Vec<Vec<f64>> = slow.iter().chain(&fast).map(decay).collect();
-        let places = || (0..N_SLOW).flat_map(|i| (0..N_FAST).map(move |j| (i, j)));
-        let candidates: Vec<_> = places().map(|(i, j)| (i, Some(N_SLOW + j))).collect();
-        let pairs = places().map(|(i, j)| [slow[i], fast[j]]).collect();
-        Ok(Self { starts: CurveTable::new(&curves, &candidates), b_values, pairs })
+        let part = |[low, high]: [usize; 2]| {
+            let places = || (0..N_SLOW).flat_map(move |i| (low..high).map(move |j| (i, j)));
+            let candidates: Vec<_> = places().map(|(i, j)| (i, Some(N_SLOW + j))).collect();
+            let pairs: Vec<[f64; 2]> = places().map(|(i, j)| [slow[i], fast[j]]).collect();
+            (CurveTable::new(&curves, &candidates), pairs)
+        };
+        let (starts, pairs) = part([0, N_FAST]);
+        let valleys = VALLEYS.into_iter().map(part).collect();
+        Ok(Self { starts, b_values, pairs, valleys })
+    }
+}
+
+/// The parameters of the best candidate of a table for `samples`.
+fn best_of(starts: &CurveTable, pairs: &[[f64; 2]], samples: &[f64]) -> [f64; 4] {
+    match starts.best(samples) {
+        // A little of the second compartment, else nothing says where its rate should go.
+        Some(best) if best.amplitudes[1] <= 0.0 => {
+            let fast = pairs[pairs.len() / 2][1];
+            [pairs[best.candidate][0], fast, 0.01, best.amplitudes[0]]
+        }
+        Some(best) => {
+            let [slow, fast] = pairs[best.candidate];
+            let s0 = best.amplitudes[0] + best.amplitudes[1];
+            [slow, fast, best.amplitudes[1] / s0, s0]
+        }
+        None => [1e-3, 0.02, 0.1, samples.iter().copied().fold(0.0, f64::max)],
     }
 }
 
@@ -139,19 +166,16 @@ impl Model for Ivim {
     }
 
     fn initial(&self, samples: &[f64], _fixed: &[f64], parameters: &mut [f64]) {
-        let start = match self.starts.best(samples) {
-            // A little of the second compartment, else nothing says where its rate should go.
-            Some(best) if best.amplitudes[1] <= 0.0 => {
-                [self.pairs[best.candidate][0], 0.02, 0.01, best.amplitudes[0]]
-            }
-            Some(best) => {
-                let [slow, fast] = self.pairs[best.candidate];
-                let s0 = best.amplitudes[0] + best.amplitudes[1];
-                [slow, fast, best.amplitudes[1] / s0, s0]
-            }
-            None => [1e-3, 0.02, 0.1, samples.iter().copied().fold(0.0, f64::max)],
-        };
-        clamp_into(PARAMETERS, &start, parameters);
+        clamp_into(PARAMETERS, &best_of(&self.starts, &self.pairs, samples), parameters);
+    }
+
+    fn n_starts(&self) -> usize {
+        self.valleys.len()
+    }
+
+    fn start(&self, index: usize, samples: &[f64], _fixed: &[f64], parameters: &mut [f64]) {
+        let (starts, pairs) = &self.valleys[index];
+        clamp_into(PARAMETERS, &best_of(starts, pairs, samples), parameters);
     }
 
     fn tail(&self) -> Option<Tail> {

@@ -57,6 +57,17 @@ pub trait Model: Send + Sync {
     /// Writes a starting point for `samples`, inside the bounds.
     fn initial(&self, samples: &[f64], fixed: &[f64], parameters: &mut [f64]);
 
+    /// Number of starting points that fits descend from; the deepest valley is reported.
+    fn n_starts(&self) -> usize {
+        1
+    }
+
+    /// Writes starting point `index` of [`Model::n_starts`].
+    fn start(&self, index: usize, samples: &[f64], fixed: &[f64], parameters: &mut [f64]) {
+        let _ = index;
+        self.initial(samples, fixed, parameters);
+    }
+
     /// Its curve, where the signal is one amplitude (the second parameter) times a curve of one rate
     /// (which gives the first): such models are solved by variable projection.
     fn separable(&self) -> Option<Separable> {

