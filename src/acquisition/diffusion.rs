@@ -30,6 +30,11 @@ impl Diffusion {
     pub fn b_values_s_per_mm2(&self) -> &[f64] {
         &self.b_values_s_per_mm2
     }
+
+    /// Number of different b-values.
+    pub fn n_different(&self) -> usize {
+        n_distinct(&self.b_values_s_per_mm2)
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::console::{self, Console};
 use super::size::parse_size;
 use super::{Common, Outcome};
 use crate::error::{Error, ErrorKind, Result};
+use crate::fit::EchoChoice;
 use crate::io::gradient_table;
 use crate::io::nifti::{Compression, ReadLimits};
 use crate::pipeline::load::SeriesPaths;
@@ -40,9 +41,11 @@ pub(super) struct Options {
     /// Noise level in signal units, where it is known.
     #[arg(long, allow_negative_numbers = true)]
     sigma: Option<f64>,
-    /// `nlls`, `wlls`, `lls`, `two_point` or `general`.
+    /// `nlls`, `rician_ml`, `segmented`, `iwlls`, `wlls`, `lls`, `two_point` or `general`.
     #[arg(long, default_value = "nlls")]
     estimator: String,
+    #[command(flatten)]
+    echoes: Echoes,
     /// Smallest b-value that is used, s/mm².
     #[arg(long, allow_negative_numbers = true, default_value_t = 0.0)]
     b_min: f64,
@@ -85,6 +88,17 @@ struct Acquisition {
     /// File of frame times in s.
     #[arg(long, value_name = "FILE")]
     frame_times_s: Option<PathBuf>,
+}
+
+/// Echoes that are left out.
+#[derive(Debug, clap::Args)]
+struct Echoes {
+    /// Leave the first echo out.
+    #[arg(long)]
+    skip_first_echo: bool,
+    /// Leave out echoes with a fitted amplitude below three noise levels; three echoes are kept.
+    #[arg(long)]
+    truncate_below_noise: bool,
 }
 
 /// Settings of a dynamic series.
@@ -157,6 +171,10 @@ fn request(options: &Options) -> Result<MapRequest<'_>> {
         artery: artery(&options.dynamic).map_err(|e| e.with_kind(ErrorKind::Usage))?,
         window_s: options.dynamic.window_s,
         estimator: &options.estimator,
+        echoes: EchoChoice {
+            skip_first_echo: options.echoes.skip_first_echo,
+            truncate_below_noise: options.echoes.truncate_below_noise,
+        },
         b_min_s_per_mm2: options.b_min,
         pseudo_experiments: options.uncertainty,
         sigma: options.sigma,

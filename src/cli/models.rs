@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::{Common, Outcome, console};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::measure::{self, Measure};
 
 /// Options of `biomarker models`.
@@ -27,11 +27,12 @@ pub(super) fn run(options: &Options, common: &Common) -> Outcome {
         }
     };
     if common.json {
-        let list: Vec<_> = chosen.iter().map(|measure| as_json(measure)).collect();
+        let list: Result<Vec<_>> = chosen.iter().map(|measure| as_json(measure)).collect();
+        let list = list.map_err(|error| vec![error])?;
         console::print(&serde_json::Value::from(list).to_string());
     } else if options.name.is_some() {
         for measure in chosen {
-            console::print(&describe(measure));
+            console::print(&describe(measure).map_err(|error| vec![error])?);
         }
     } else {
         for measure in chosen {
@@ -46,7 +47,7 @@ fn unknown(name: &str) -> Error {
         .hint(format!("one of {}", measure::names().join(", ")))
 }
 
-fn describe(measure: &Measure) -> String {
+fn describe(measure: &Measure) -> Result<String> {
     let mut text = format!(
         "{}\n{}\n\nequation   {}\nreference  {}\n\nparameters",
         measure.name, measure.summary, measure.equation, measure.reference
@@ -61,10 +62,14 @@ fn describe(measure: &Measure) -> String {
             parameter.suffix
         );
     }
-    text
+    let estimators = measure::estimators(measure.name)?;
+    if !estimators.is_empty() {
+        let _ = write!(text, "\n\nestimators {}", estimators.join(", "));
+    }
+    Ok(text)
 }
 
-fn as_json(measure: &Measure) -> serde_json::Value {
+fn as_json(measure: &Measure) -> Result<serde_json::Value> {
     let parameters: Vec<_> = measure
         .parameters
         .iter()
@@ -77,11 +82,12 @@ fn as_json(measure: &Measure) -> serde_json::Value {
             })
         })
         .collect();
-    json!({
+    Ok(json!({
         "name": measure.name,
         "summary": measure.summary,
         "equation": measure.equation,
         "reference": measure.reference,
         "parameters": parameters,
-    })
+        "estimators": measure::estimators(measure.name)?,
+    }))
 }

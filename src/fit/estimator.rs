@@ -1,19 +1,32 @@
 //! From a model, a protocol and settings to the estimator that fits it.
 
-use super::{GeneralFit, LogLinear, LogLinearFit, SelectedSamples, SeparableFit, with_bounds};
-use crate::acquisition::{Diffusion, Protocol};
+use super::{
+    GeneralFit, LeastSquaresFit, LogLinear, LogLinearFit, RicianFit, SegmentedFit, SelectedSamples,
+    SeparableFit, TruncatedDecay, with_bounds,
+};
+use crate::acquisition::{Diffusion, MultiEcho, Protocol};
 use crate::error::{Error, Result};
-use crate::model::{Curve, Estimator, Headline, Model, ModelEntry, Parameter};
+use crate::model::{Curve, Estimator, Headline, Model, ModelEntry, Parameter, Separable};
+
+/// Truncated echo trains keep as many.
+const ECHOES_MIN: usize = 3;
 
 /// How the parameters are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FitMethod {
-    /// Least squares of the signals: variable projection where the model separates, else as
-    /// `General`.
+    /// Least squares of the signals: variable projection where the model separates, else a descent
+    /// over all parameters.
     #[default]
     NonlinearLeastSquares,
-    /// Least squares of the signals by Levenberg–Marquardt, for any model.
+    /// Least squares of the signals by the Levenberg–Marquardt of the general solver, for any model:
+    /// the cross-check of the default.
     General,
+    /// Maximum likelihood of magnitudes with Rician noise of the given level, for any model.
+    RicianLikelihood,
+    /// The headline parameter where it acts alone, then the others with it fixed.
+    Segmented,
+    /// Straight line through ln S, weighted by the fitted S² until it stands still.
+    IteratedLogLinear,
     /// Straight line through ln S, weighted by S², then by the fitted S².
     WeightedLogLinear,
     /// Straight line through ln S.
@@ -24,12 +37,15 @@ pub enum FitMethod {
 
 impl FitMethod {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::NonlinearLeastSquares,
-        Self::General,
+        Self::RicianLikelihood,
+        Self::Segmented,
+        Self::IteratedLogLinear,
         Self::WeightedLogLinear,
         Self::LogLinear,
         Self::TwoPoint,
+        Self::General,
     ];
 
     /// Name in pipelines and tables.
@@ -37,6 +53,9 @@ impl FitMethod {
         match self {
             Self::NonlinearLeastSquares => "nlls",
             Self::General => "general",
+            Self::RicianLikelihood => "rician_ml",
+            Self::Segmented => "segmented",
+            Self::IteratedLogLinear => "iwlls",
             Self::WeightedLogLinear => "wlls",
             Self::LogLinear => "lls",
             Self::TwoPoint => "two_point",
@@ -57,6 +76,16 @@ impl FitMethod {
     }
 }
 
+/// Echoes that are left out of a fit; the default is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EchoChoice {
+    /// Whether the first echo is left out: stimulated echoes raise all but that one.
+    pub skip_first_echo: bool,
+    /// Whether echoes with a fitted amplitude below three noise levels are left out, as far as three
+    /// echoes remain.
+    pub truncate_below_noise: bool,
+}
+
 /// What the user may choose about a fit; the default is the whole protocol by least squares.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct FitSettings {
@@ -64,8 +93,32 @@ pub struct FitSettings {
     pub method: FitMethod,
     /// Only samples with at least this b-value (s/mm²) are fitted; diffusion only.
     pub b_value_min_s_per_mm2: Option<f64>,
+    /// Echoes that are left out; multi-echo series only.
+    pub echoes: EchoChoice,
+    /// Noise level of one channel in signal units, where it is known: Rician likelihood and the
+    /// choice of echoes need it.
+    pub sigma: Option<f64>,
     /// Bounds by parameter name that replace those of the model, in the unit of the parameter.
     pub bounds: Vec<(String, [f64; 2])>,
+}
+
+impl FitSettings {
+    /// The setting that cannot be followed without a noise level, by its name.
+    pub fn needs_sigma(&self) -> Option<&'static str> {
+        if self.method == FitMethod::RicianLikelihood {
+            return Some(self.method.name());
+        }
+        self.echoes.truncate_below_noise.then_some("truncate_below_noise")
+    }
+
+    /// The settings of a first fit that does without the noise level: least squares of all echoes.
+    #[must_use]
+    pub fn without_noise(&self) -> Self {
+        let is_rician = self.method == FitMethod::RicianLikelihood;
+        let method = if is_rician { FitMethod::default() } else { self.method };
+        let echoes = EchoChoice { truncate_below_noise: false, ..self.echoes };
+        Self { method, echoes, sigma: None, ..self.clone() }
+    }
 }
 
 /// The estimator of the model `entry` on `protocol`.
@@ -73,23 +126,96 @@ pub struct FitSettings {
 /// # Errors
 ///
 /// `Mismatch` when the model needs another protocol; `Value` at `b_value_min_s_per_mm2` when fewer
-/// than two b-values are left or there are none, at `bounds` when a name is unknown or a pair is not
-/// usable, at `estimator` when the method cannot fit this model.
+/// than two b-values are left or there are none, at `skip_first_echo` and `truncate_below_noise` when
+/// there are no echoes or too few, at `sigma` when the noise level is needed and not known, at
+/// `bounds` when a name is unknown or a pair is not usable, at `estimator` when the method cannot fit
+/// this model.
 pub fn estimator(
     entry: &ModelEntry,
     protocol: &Protocol,
     settings: &FitSettings,
 ) -> Result<Box<dyn Estimator>> {
     let parameters = checked_parameters(entry, settings)?;
-    match settings.b_value_min_s_per_mm2 {
-        None => fit_of((entry.build)(protocol)?, &parameters, settings.method),
-        Some(b_value_min) => {
-            let (used, part) = select(protocol, b_value_min)
-                .map_err(|error| error.at_field("b_value_min_s_per_mm2"))?;
-            let inner = fit_of((entry.build)(&part)?, &parameters, settings.method)?;
-            Ok(Box::new(SelectedSamples::new(inner, used, (entry.build)(protocol)?)?))
+    let build = |part: &Protocol| {
+        if settings.echoes.truncate_below_noise {
+            truncated(entry, part, &parameters, settings)
+        } else {
+            fit_of(entry, part, &parameters, settings)
+        }
+    };
+    match selected(protocol, settings)? {
+        None => build(protocol),
+        Some((used, part)) => {
+            let whole = (entry.build)(protocol)?;
+            Ok(Box::new(SelectedSamples::new(build(&part)?, used, whole)?))
         }
     }
+}
+
+/// Volumes that are fitted and their protocol, where these are not all.
+fn selected(protocol: &Protocol, settings: &FitSettings) -> Result<Option<(Vec<usize>, Protocol)>> {
+    let by_b_value = settings.b_value_min_s_per_mm2.map(|b_value_min| {
+        select(protocol, b_value_min).map_err(|error| error.at_field("b_value_min_s_per_mm2"))
+    });
+    let by_echo = settings
+        .echoes
+        .skip_first_echo
+        .then(|| without_first_echo(protocol).map_err(|error| error.at_field("skip_first_echo")));
+    by_b_value.or(by_echo).transpose()
+}
+
+fn echo_times(protocol: &Protocol) -> Result<&[f64]> {
+    match protocol {
+        Protocol::MultiEcho(train) => Ok(train.echo_times_s()),
+        other => Err(Error::value(format!("a {:?} series has no echo times", other.kind()))),
+    }
+}
+
+fn without_first_echo(protocol: &Protocol) -> Result<(Vec<usize>, Protocol)> {
+    let times_s = echo_times(protocol)?;
+    let first = times_s.iter().copied().fold(f64::INFINITY, f64::min);
+    let used: Vec<usize> = (0..times_s.len()).filter(|&k| times_s[k] > first).collect();
+    let part = echoes(times_s, &used).map_err(|_| {
+        Error::value(format!("leaves fewer than two different echo times of {times_s:?}"))
+    })?;
+    Ok((used, part))
+}
+
+fn echoes(times_s: &[f64], used: &[usize]) -> Result<Protocol> {
+    let times_s = used.iter().map(|&k| times_s[k]).collect();
+    Ok(Protocol::MultiEcho(MultiEcho::new(times_s)?))
+}
+
+/// An estimator for every number of early echoes, from three to all.
+fn truncated(
+    entry: &ModelEntry,
+    protocol: &Protocol,
+    parameters: &[Parameter],
+    settings: &FitSettings,
+) -> Result<Box<dyn Estimator>> {
+    let at_field = |error: Error| error.at_field("truncate_below_noise");
+    let times_s = echo_times(protocol).map_err(at_field)?;
+    if parameters.len() > 2 {
+        return Err(at_field(
+            Error::value(format!("model `{}` has its own answer to the noise floor", entry.name))
+                .hint("choose model `t2`, or keep all echoes"),
+        ));
+    }
+    let mut order: Vec<usize> = (0..times_s.len()).collect();
+    order.sort_by(|&a, &b| times_s[a].total_cmp(&times_s[b]));
+    let sigma = known_sigma(settings, "truncate_below_noise")?;
+    let by_length = (order.len().min(ECHOES_MIN)..=order.len())
+        .map(|length| fit_of(entry, &echoes(times_s, &order[..length])?, parameters, settings))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(Box::new(TruncatedDecay::new((entry.build)(protocol)?, order, by_length, sigma)?))
+}
+
+fn known_sigma(settings: &FitSettings, what: &str) -> Result<f64> {
+    settings.sigma.ok_or_else(|| {
+        Error::value(format!("`{what}` needs the noise level, which is not known"))
+            .at_field("sigma")
+            .hint("give the noise level, or choose a method that estimates it")
+    })
 }
 
 fn checked_parameters(entry: &ModelEntry, settings: &FitSettings) -> Result<Vec<Parameter>> {
@@ -110,30 +236,33 @@ fn checked_parameters(entry: &ModelEntry, settings: &FitSettings) -> Result<Vec<
 }
 
 fn fit_of(
-    model: Box<dyn Model>,
+    entry: &ModelEntry,
+    protocol: &Protocol,
     parameters: &[Parameter],
-    method: FitMethod,
+    settings: &FitSettings,
 ) -> Result<Box<dyn Estimator>> {
-    let name = method.name();
-    let log_linear = match method {
+    let model = (entry.build)(protocol)?;
+    let name = settings.method.name();
+    let log_linear = match settings.method {
         FitMethod::General => return Ok(Box::new(GeneralFit::new(model, parameters)?)),
         FitMethod::NonlinearLeastSquares => return least_squares(model, parameters),
+        FitMethod::Segmented => return Ok(Box::new(SegmentedFit::new(model, parameters)?)),
+        FitMethod::RicianLikelihood => {
+            let sigma = known_sigma(settings, name)?;
+            let start = least_squares((entry.build)(protocol)?, parameters)?;
+            return Ok(Box::new(RicianFit::new(model, start, sigma)?));
+        }
+        FitMethod::IteratedLogLinear => LogLinear::Iterated,
         FitMethod::WeightedLogLinear => LogLinear::Weighted,
         FitMethod::LogLinear => LogLinear::Unweighted,
         FitMethod::TwoPoint => LogLinear::TwoPoint,
     };
     match model.separable() {
-        Some(separable) => {
-            require_bounds(separable.headline, parameters)?;
-            match separable.curve {
-                Curve::Exponential(curve) => {
-                    let headline = separable.headline;
-                    Ok(Box::new(LogLinearFit::new(curve, headline, parameters, log_linear)))
-                }
-                Curve::SpoiledGradientEcho(_) => Err(not_exponential(name)),
-            }
+        Some(Separable { curve: Curve::Exponential(curve), headline }) => {
+            require_bounds(headline, parameters)?;
+            Ok(Box::new(LogLinearFit::new(curve, headline, parameters, log_linear)))
         }
-        None => Err(not_exponential(name)),
+        _ => Err(not_exponential(name)),
     }
 }
 
@@ -146,7 +275,7 @@ fn not_exponential(method: &str) -> Error {
 }
 
 /// The default: variable projection where the model separates and its amplitude is only kept from
-/// being negative, else Levenberg–Marquardt.
+/// being negative, else a descent over all parameters.
 fn least_squares(model: Box<dyn Model>, parameters: &[Parameter]) -> Result<Box<dyn Estimator>> {
     let unbounded_amplitude =
         parameters.get(1).is_some_and(|p| p.bounds[0] <= 0.0 && p.bounds[1].is_infinite());
@@ -163,7 +292,7 @@ fn least_squares(model: Box<dyn Model>, parameters: &[Parameter]) -> Result<Box<
                 }
             })
         }
-        None => Ok(Box::new(GeneralFit::new(model, parameters)?)),
+        None => Ok(Box::new(LeastSquaresFit::new(model, parameters)?)),
     }
 }
 
@@ -200,134 +329,4 @@ fn select(protocol: &Protocol, b_value_min: f64) -> Result<(Vec<usize>, Protocol
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::acquisition::MultiEcho;
-    use crate::model::{Fit, FitStatus, VoxelData, find};
-
-    fn diffusion(b_values: &[f64]) -> Protocol {
-        Protocol::Diffusion(Diffusion::new(b_values.to_vec()).unwrap())
-    }
-
-    fn fit(estimator: &dyn Estimator, samples: &[f64]) -> Fit {
-        let mut fit = Fit::new(estimator.parameters().len());
-        let mut scratch = vec![0.0; estimator.scratch_len()];
-        estimator.estimate(VoxelData { samples, fixed: &[] }, &mut scratch, &mut fit);
-        fit
-    }
-
-    fn adc(b_values: &[f64], settings: &FitSettings) -> Box<dyn Estimator> {
-        estimator(find("adc").unwrap(), &diffusion(b_values), settings).unwrap()
-    }
-
-    fn with_method(method: FitMethod) -> FitSettings {
-        FitSettings { method, ..FitSettings::default() }
-    }
-
-    #[test]
-    fn every_method_solves_two_samples_exactly_and_leaves_no_degree_of_freedom() {
-        for method in FitMethod::ALL {
-            let fit = fit(&*adc(&[0.0, 800.0], &with_method(method)), &[1000.0, 449.329]);
-            assert_eq!(fit.status, FitStatus::Converged, "{method:?}");
-            assert!((fit.estimates[0] - 1.0e-3).abs() < 1e-9, "{method:?} {fit:?}");
-            assert!((fit.estimates[1] - 1000.0).abs() < 1e-6);
-            assert_eq!(fit.degrees_of_freedom, 0);
-            assert!(fit.residual_variance().is_nan());
-            // u = √(1 + e^(2x)) / (x·SNR) holds for all of them: one solution, one covariance.
-            let x = 800.0 * fit.estimates[0];
-            let bound = (1.0 + (2.0 * x).exp()).sqrt() / 800.0 / 1000.0;
-            assert!((fit.unscaled_covariance[0].sqrt() / bound - 1.0).abs() < 1e-7, "{method:?}");
-        }
-    }
-
-    #[test]
-    fn samples_below_the_least_b_value_are_neither_seen_nor_lost() {
-        let settings = FitSettings { b_value_min_s_per_mm2: Some(100.0), ..FitSettings::default() };
-        let estimator = adc(&[0.0, 100.0, 400.0, 800.0], &settings);
-        let decay = [100.0, 400.0, 800.0].map(|b: f64| 700.0 * (-1.2e-3 * b).exp());
-        for first in [5000.0, f64::NAN] {
-            let samples = [first, decay[0], decay[1], decay[2]];
-            let fit = fit(&*estimator, &samples);
-            assert!((fit.estimates[0] / 1.2e-3 - 1.0).abs() < 1e-12);
-            assert_eq!(fit.degrees_of_freedom, 1);
-            let mut expected = [0.0; 4];
-            let mut scratch = vec![0.0; estimator.scratch_len()];
-            let voxel = VoxelData { samples: &samples, fixed: &[] };
-            estimator.expected(voxel, &fit, &mut scratch, &mut expected);
-            assert!((expected[0] - 700.0).abs() < 1e-9 && (expected[3] - decay[2]).abs() < 1e-9);
-        }
-    }
-
-    #[test]
-    fn settings_that_cannot_be_are_refused_with_their_field() {
-        let entry = find("adc").unwrap();
-        let refuse = |settings: FitSettings| {
-            let protocol = diffusion(&[0.0, 800.0]);
-            estimator(entry, &protocol, &settings).err().unwrap().to_string()
-        };
-        let bounds = |name: &str, pair| FitSettings {
-            bounds: vec![(name.into(), pair)],
-            ..FitSettings::default()
-        };
-        let adc = "apparent_diffusion_coefficient";
-        assert_eq!(
-            refuse(bounds("t2", [0.0, 1.0])),
-            "`bounds.t2`: model `adc` has no such parameter"
-        );
-        assert_eq!(
-            refuse(bounds(adc, [2.0, 1.0])),
-            "`bounds.apparent_diffusion_coefficient`: lower bound 2 is not below upper bound 1"
-        );
-        assert!(refuse(bounds(adc, [0.0, f64::INFINITY])).contains("must be finite"));
-        let settings = FitSettings { b_value_min_s_per_mm2: Some(500.0), ..FitSettings::default() };
-        assert_eq!(
-            refuse(settings.clone()),
-            "`b_value_min_s_per_mm2`: 500 leaves fewer than two different b-values of [0.0, 800.0]"
-        );
-        let echoes = Protocol::MultiEcho(MultiEcho::new(vec![0.01, 0.02]).unwrap());
-        let error = estimator(find("t2").unwrap(), &echoes, &settings).err().unwrap();
-        assert!(error.to_string().contains("a MultiEcho series has no b-values"));
-        assert!(FitMethod::from_name("ols").unwrap_err().hint_text().unwrap().contains("wlls"));
-        assert_eq!(FitMethod::from_name("lls").unwrap(), FitMethod::LogLinear);
-    }
-
-    #[test]
-    fn own_bounds_replace_those_of_the_model() {
-        let pair = [0.0, 1e-3];
-        for method in FitMethod::ALL {
-            let settings = FitSettings {
-                bounds: vec![("apparent_diffusion_coefficient".into(), pair)],
-                ..with_method(method)
-            };
-            let estimator = adc(&[0.0, 400.0, 800.0], &settings);
-            let fit = fit(&*estimator, &[1000.0, 400.0, 150.0]);
-            assert_eq!(fit.status, FitStatus::AtUpperBound, "{method:?}");
-            assert!((fit.estimates[0] - 1e-3).abs() < 1e-18);
-        }
-    }
-
-    #[test]
-    fn logarithms_drop_samples_that_are_not_positive() {
-        let b_values = [0.0, 200.0, 400.0, 800.0];
-        for method in [FitMethod::LogLinear, FitMethod::WeightedLogLinear] {
-            let estimator = adc(&b_values, &with_method(method));
-            let clean = b_values.map(|b| 500.0 * (-1e-3 * b).exp());
-            let kept = fit(&*estimator, &[clean[0], -3.0, clean[2], 0.0]);
-            assert!((kept.estimates[0] / 1e-3 - 1.0).abs() < 1e-12);
-            assert_eq!(kept.degrees_of_freedom, 0);
-            let lost = fit(&*estimator, &[clean[0], -3.0, 0.0, 0.0]);
-            assert_eq!(lost.status, FitStatus::NoSignal);
-        }
-        let two_point = adc(&b_values, &with_method(FitMethod::TwoPoint));
-        assert_eq!(fit(&*two_point, &[500.0, 1.0, 1.0, 0.0]).status, FitStatus::NoSignal);
-    }
-
-    #[test]
-    fn two_point_uses_the_means_at_both_ends() {
-        let estimator = adc(&[0.0, 0.0, 400.0, 800.0, 800.0], &with_method(FitMethod::TwoPoint));
-        let fit = fit(&*estimator, &[900.0, 1100.0, 1.0, 440.0, 460.0]);
-        assert!((fit.estimates[0] - (1000.0_f64 / 450.0).ln() / 800.0).abs() < 1e-15);
-        assert_eq!(fit.degrees_of_freedom, 2);
-        assert!((fit.residual_sum_of_squares - 20_200.0).abs() < 1e-6);
-    }
-}
+mod tests;

@@ -1,7 +1,9 @@
 //! Straight lines through ln S: fast, biased at low signal, kept as comparators.
 //!
 //! ln S = ln A − rate·x. Samples that are not positive are left out. Weighted: two passes, weights S²,
-//! then the fitted S², which are the weights that undo the stretching of noise by the logarithm. Two-point:
+//! then the fitted S², which are the weights that undo the stretching of noise by the logarithm. Iterated:
+//! weighted by the fitted S² until the line moves by less than 10⁻¹⁰ of ln S over the abscissae, at most
+//! 200 passes. Two-point:
 //! ln(S̄₁/S̄₂)/(x₂ − x₁) from the means at the lowest and the highest abscissa. The covariance is
 //! that of signal noise carried through the line, at the fitted signals.
 //!
@@ -10,10 +12,16 @@
 //! Salvador et al., "Formal characterization and extension of the linearized diffusion tensor
 //! model", Hum Brain Mapp 2005, doi:10.1002/hbm.20076. Veraart et al., "Weighted linear least
 //! squares estimation of diffusion MRI parameters", `NeuroImage` 2013,
-//! doi:10.1016/j.neuroimage.2013.05.028.
+//! doi:10.1016/j.neuroimage.2013.05.028 (weights from the fit). Collier et al., "Iterative
+//! reweighted linear least squares for accurate, fast, and robust estimation of diffusion magnetic
+//! resonance parameters", Magn Reson Med 2015, doi:10.1002/mrm.25351 (iteration).
 
 use super::{HeadlineRule, total_sum_of_squares};
 use crate::model::{Estimator, Exponential, Fit, FitStatus, Headline, Parameter, VoxelData};
+
+/// The iteration ends when ln S moves by less than this at any abscissa.
+const SETTLED_BELOW: f64 = 1e-10;
+const PASSES_MAX: usize = 200;
 
 /// How the points of the line are weighted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +30,8 @@ pub enum LogLinear {
     Unweighted,
     /// By S², then by the fitted S².
     Weighted,
+    /// By the fitted S² until the line stands still.
+    Iterated,
     /// Only the lowest and the highest abscissa.
     TwoPoint,
 }
@@ -89,19 +99,18 @@ impl LogLinearFit {
     }
 
     /// The line through the points, reweighted where the kind asks for it.
-    fn line(&self, points: &mut Points<'_>) -> Option<Line> {
-        let mut line = points.line()?;
-        if self.kind == LogLinear::Weighted {
-            for k in 0..points.n_used {
-                points.weight[k] = (2.0 * points.log[k]).exp();
+    fn line(&self, points: &mut Points<'_>) -> Result<Line, FitStatus> {
+        let unweighted = points.line().ok_or(FitStatus::NoSignal)?;
+        match self.kind {
+            LogLinear::Unweighted | LogLinear::TwoPoint => Ok(unweighted),
+            LogLinear::Weighted => {
+                points.weigh_by_samples();
+                let line = points.line().ok_or(FitStatus::NoSignal)?;
+                points.weigh_by(line);
+                points.line().ok_or(FitStatus::NoSignal)
             }
-            line = points.line()?;
-            for k in 0..points.n_used {
-                points.weight[k] = (2.0 * line.rate * (points.x[0] - points.x[k])).exp();
-            }
-            line = points.line()?;
+            LogLinear::Iterated => points.settled_line(),
         }
-        Some(line)
     }
 
     fn status(&self, line: &mut Line) -> FitStatus {
@@ -162,6 +171,37 @@ impl Points<'_> {
         }
     }
 
+    fn weigh_by_samples(&mut self) {
+        for k in 0..self.n_used {
+            self.weight[k] = (2.0 * self.log[k]).exp();
+        }
+    }
+
+    /// Weights S² of a line, relative to its first point.
+    fn weigh_by(&mut self, line: Line) {
+        for k in 0..self.n_used {
+            self.weight[k] = (2.0 * line.rate * (self.x[0] - self.x[k])).exp();
+        }
+    }
+
+    /// The line whose own S² are its weights.
+    fn settled_line(&mut self) -> Result<Line, FitStatus> {
+        self.weigh_by_samples();
+        let mut line = self.line().ok_or(FitStatus::NoSignal)?;
+        let used = &self.x[..self.n_used];
+        let reach = used.iter().map(|x| (x - used[0]).abs()).fold(0.0, f64::max);
+        for _ in 0..PASSES_MAX {
+            self.weigh_by(line);
+            let next = self.line().ok_or(FitStatus::Degenerate)?;
+            let moved = (next.rate - line.rate).abs() * reach;
+            line = next;
+            if moved < SETTLED_BELOW {
+                return Ok(line);
+            }
+        }
+        Err(FitStatus::NotConverged)
+    }
+
     /// Weighted straight line; `None` where fewer than two abscissae differ.
     fn line(&self) -> Option<Line> {
         let points = || (0..self.n_used).map(|k| (self.x[k], self.log[k], self.weight[k]));
@@ -217,8 +257,9 @@ impl Estimator for LogLinearFit {
         }
         let mut points = Points::new(scratch, voxel.samples.len());
         self.gather(voxel.samples, scale, &mut points);
-        let Some(mut line) = self.line(&mut points) else {
-            return fit.fail(FitStatus::NoSignal);
+        let mut line = match self.line(&mut points) {
+            Ok(line) => line,
+            Err(status) => return fit.fail(status),
         };
         let [rate, mixed, log] = points.covariance(line);
         let status = self.status(&mut line);

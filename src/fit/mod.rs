@@ -1,19 +1,27 @@
 //! Estimates for every voxel of a mask.
 
+mod bounded;
+mod descent;
 mod estimator;
 mod fits;
 mod general;
 mod log_linear;
+mod rician;
+mod segmented;
 mod selected;
 mod separable;
+mod truncated;
 mod voxelwise;
 
-pub use estimator::{FitMethod, FitSettings, estimator};
+pub use estimator::{EchoChoice, FitMethod, FitSettings, estimator};
 pub use fits::Fits;
-pub use general::GeneralFit;
+pub use general::{GeneralFit, LeastSquaresFit};
 pub use log_linear::{LogLinear, LogLinearFit};
+pub use rician::RicianFit;
+pub use segmented::SegmentedFit;
 pub use selected::SelectedSamples;
 pub use separable::SeparableFit;
+pub use truncated::TruncatedDecay;
 pub use voxelwise::{Voxelwise, voxelwise};
 
 use crate::model::{Fit, FitStatus, Headline, Parameter};

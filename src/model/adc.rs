@@ -9,7 +9,7 @@
 
 use super::curve::{Curve, Exponential, Headline, Separable};
 use super::{Model, ModelEntry, Parameter, clamp_into, wrong_protocol};
-use crate::acquisition::{Protocol, ProtocolKind};
+use crate::acquisition::{Diffusion, Protocol, ProtocolKind};
 use crate::error::Result;
 use crate::unit::Unit;
 
@@ -40,8 +40,19 @@ pub(super) const ENTRY: ModelEntry = ModelEntry {
     reference: "Le Bihan et al., Radiology 1986;161:401-407, doi:10.1148/radiology.161.2.3763909",
     protocol: ProtocolKind::Diffusion,
     parameters: PARAMETERS,
+    example_protocols,
+    recoverable: &[[-0.3e-3, 5e-3], [10.0, 1e5]],
     build,
 };
+
+fn example_protocols() -> Result<Vec<Protocol>> {
+    let b_values = [
+        &[0.0, 800.0][..],
+        &[800.0, 50.0, 400.0],
+        &[0.0, 50.0, 100.0, 200.0, 400.0, 600.0, 800.0, 800.0],
+    ];
+    b_values.into_iter().map(|b| Ok(Protocol::Diffusion(Diffusion::new(b.to_vec())?))).collect()
+}
 
 fn build(protocol: &Protocol) -> Result<Box<dyn Model>> {
     match protocol {
@@ -85,7 +96,7 @@ impl Model for Adc {
     fn initial(&self, samples: &[f64], _fixed: &[f64], parameters: &mut [f64]) {
         let highest = samples.iter().copied().fold(0.0, f64::max);
         let start = self.curve.log_linear(samples).unwrap_or([1e-3, highest]);
-        clamp_into(PARAMETERS, start, parameters);
+        clamp_into(PARAMETERS, &start, parameters);
     }
 
     fn separable(&self) -> Option<Separable> {

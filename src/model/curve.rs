@@ -180,6 +180,15 @@ pub struct Separable {
     pub headline: Headline,
 }
 
+/// The samples of a model that one exponential describes, its rate being the headline parameter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tail {
+    /// Places of the samples in the series.
+    pub samples: Vec<usize>,
+    /// Their curve.
+    pub curve: Exponential,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

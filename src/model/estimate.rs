@@ -34,11 +34,13 @@ pub enum FitStatus {
     FixedInvalid = 10,
     /// At the optimum; the headline parameter lies inside its bounds, another one at a bound.
     AnotherAtBound = 11,
+    /// At the optimum, but where the signal equation is not valid.
+    BeyondModel = 12,
 }
 
 impl FitStatus {
     /// All of them, in the order of their codes.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Outside,
         Self::Converged,
         Self::NonFinite,
@@ -51,6 +53,7 @@ impl FitStatus {
         Self::WindowIncomplete,
         Self::FixedInvalid,
         Self::AnotherAtBound,
+        Self::BeyondModel,
     ];
 
     /// Value in the status map.
@@ -73,6 +76,7 @@ impl FitStatus {
             Self::WindowIncomplete => "window_incomplete",
             Self::FixedInvalid => "fixed_parameter_invalid",
             Self::AnotherAtBound => "another_parameter_at_bound",
+            Self::BeyondModel => "beyond_model_validity",
         }
     }
 
@@ -80,8 +84,18 @@ impl FitStatus {
     pub fn has_estimate(self) -> bool {
         matches!(
             self,
-            Self::Converged | Self::AtLowerBound | Self::AtUpperBound | Self::AnotherAtBound
+            Self::Converged
+                | Self::AtLowerBound
+                | Self::AtUpperBound
+                | Self::AnotherAtBound
+                | Self::BeyondModel
         )
+    }
+
+    /// Whether the headline parameter is at an optimum inside its bounds and the model is valid
+    /// there.
+    pub fn is_settled(self) -> bool {
+        matches!(self, Self::Converged | Self::AnotherAtBound)
     }
 }
 

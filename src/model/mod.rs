@@ -5,13 +5,17 @@
 
 mod adc;
 mod curve;
+mod curve_table;
 mod estimate;
 mod fit_block;
+mod ivim;
+mod kurtosis;
 mod t1_vfa;
 mod t2;
+mod t2_offset;
 mod tofts;
 
-pub use curve::{Curve, Exponential, Headline, Separable, SpoiledGradientEcho};
+pub use curve::{Curve, Exponential, Headline, Separable, SpoiledGradientEcho, Tail};
 pub use estimate::{Estimator, Fit, FitStatus, VoxelData};
 pub use fit_block::{Detail, FitBlock, LaneData, one_by_one};
 pub use tofts::PlasmaConvolution;
@@ -55,10 +59,34 @@ pub trait Model: Send + Sync {
     /// Writes a starting point for `samples`, inside the bounds.
     fn initial(&self, samples: &[f64], fixed: &[f64], parameters: &mut [f64]);
 
+    /// Number of starting points that fits descend from; the deepest valley is reported.
+    fn n_starts(&self) -> usize {
+        1
+    }
+
+    /// Writes starting point `index` of [`Model::n_starts`].
+    fn start(&self, index: usize, samples: &[f64], fixed: &[f64], parameters: &mut [f64]) {
+        let _ = index;
+        self.initial(samples, fixed, parameters);
+    }
+
     /// Its curve, where the signal is one amplitude (the second parameter) times a curve of one rate
     /// (which gives the first): such models are solved by variable projection.
     fn separable(&self) -> Option<Separable> {
         None
+    }
+
+    /// The samples that the headline parameter shapes alone, where there are such: segmented fits
+    /// take it from them.
+    fn tail(&self) -> Option<Tail> {
+        None
+    }
+
+    /// Whether the equation is valid at `parameters` on this protocol; estimates where it is not are
+    /// flagged.
+    fn holds_at(&self, parameters: &[f64]) -> bool {
+        let _ = parameters;
+        true
     }
 }
 
@@ -77,13 +105,26 @@ pub struct ModelEntry {
     pub protocol: ProtocolKind,
     /// Its varying parameters.
     pub parameters: &'static [Parameter],
+    /// Protocols on which it can be seen, from the smallest on.
+    pub example_protocols: fn() -> Result<Vec<Protocol>>,
+    /// Range of every parameter that each of these protocols can tell apart: there the model is held
+    /// to give back what made the signal.
+    pub recoverable: &'static [[f64; 2]],
     /// Builds it on a protocol; refuses another kind of protocol.
     pub build: fn(&Protocol) -> Result<Box<dyn Model>>,
 }
 
 /// Every signal model, in the order `biomarker models` lists them.
-pub const MODELS: &[ModelEntry] =
-    &[adc::ENTRY, t2::ENTRY, t1_vfa::ENTRY, tofts::ENTRY, tofts::EXTENDED_ENTRY];
+pub const MODELS: &[ModelEntry] = &[
+    adc::ENTRY,
+    ivim::ENTRY,
+    kurtosis::ENTRY,
+    t2::ENTRY,
+    t2_offset::ENTRY,
+    t1_vfa::ENTRY,
+    tofts::ENTRY,
+    tofts::EXTENDED_ENTRY,
+];
 
 /// The entry called `name`.
 ///
@@ -109,7 +150,7 @@ fn wrong_protocol(entry: &ModelEntry, protocol: &Protocol) -> Error {
 }
 
 /// Writes `values` clamped into the bounds of `parameters`; NaN becomes the lower bound.
-fn clamp_into(parameters: &[Parameter], values: [f64; 2], clamped: &mut [f64]) {
+fn clamp_into(parameters: &[Parameter], values: &[f64], clamped: &mut [f64]) {
     for ((parameter, value), clamped) in parameters.iter().zip(values).zip(clamped) {
         let [low, high] = parameter.bounds;
         *clamped = value.max(low).min(high);
@@ -129,7 +170,7 @@ mod tests {
         assert!(error.to_string().contains("needs a protocol of kind MultiEcho, not Diffusion"));
         assert_eq!(
             find("t3").unwrap_err().hint_text(),
-            Some("models: adc, t2, t1_vfa, tofts, extended_tofts")
+            Some("models: adc, ivim, kurtosis, t2, t2_offset, t1_vfa, tofts, extended_tofts")
         );
     }
 

@@ -10,10 +10,10 @@
 
 use super::curve::{Curve, Headline, Separable, SpoiledGradientEcho};
 use super::{Model, ModelEntry, Parameter, clamp_into, wrong_protocol};
-use crate::acquisition::{Protocol, ProtocolKind};
+use crate::acquisition::{Protocol, ProtocolKind, VariableFlipAngle};
 use crate::error::Result;
 use crate::solver::variable_projection::Basis;
-use crate::unit::Unit;
+use crate::unit::{Unit, radians_from_degrees};
 
 const PARAMETERS: &[Parameter] = &[
     Parameter {
@@ -42,8 +42,21 @@ pub(super) const ENTRY: ModelEntry = ModelEntry {
     reference: "Fram et al., Magn Reson Imaging 1987;5:201-208, doi:10.1016/0730-725X(87)90021-X",
     protocol: ProtocolKind::VariableFlipAngle,
     parameters: PARAMETERS,
+    example_protocols,
+    recoverable: &[[0.02, 6.0], [10.0, 1e5]],
     build,
 };
+
+fn example_protocols() -> Result<Vec<Protocol>> {
+    let flip_angles_deg = [&[3.0, 15.0][..], &[2.0, 5.0, 10.0, 15.0, 20.0, 30.0]];
+    flip_angles_deg
+        .into_iter()
+        .map(|angles| {
+            let radians = angles.iter().map(|&angle| radians_from_degrees(angle)).collect();
+            Ok(Protocol::VariableFlipAngle(VariableFlipAngle::new(radians, 0.005)?))
+        })
+        .collect()
+}
 
 fn build(protocol: &Protocol) -> Result<Box<dyn Model>> {
     match protocol {
@@ -98,7 +111,7 @@ impl Model for T1VariableFlipAngle {
     fn initial(&self, samples: &[f64], _fixed: &[f64], parameters: &mut [f64]) {
         let highest = samples.iter().copied().fold(0.0, f64::max);
         let [r1, m0] = self.curve.linearised(samples).unwrap_or([1.0, 10.0 * highest]);
-        clamp_into(PARAMETERS, [1.0 / r1, m0], parameters);
+        clamp_into(PARAMETERS, &[1.0 / r1, m0], parameters);
     }
 
     fn separable(&self) -> Option<Separable> {

@@ -9,7 +9,7 @@
 
 use super::curve::{Curve, Exponential, Headline, Separable};
 use super::{Model, ModelEntry, Parameter, clamp_into, wrong_protocol};
-use crate::acquisition::{Protocol, ProtocolKind};
+use crate::acquisition::{MultiEcho, Protocol, ProtocolKind};
 use crate::error::Result;
 use crate::unit::Unit;
 
@@ -40,8 +40,22 @@ pub(super) const ENTRY: ModelEntry = ModelEntry {
     reference: "Meiboom and Gill, Rev Sci Instrum 1958;29:688-691, doi:10.1063/1.1716296",
     protocol: ProtocolKind::MultiEcho,
     parameters: PARAMETERS,
+    example_protocols,
+    recoverable: &[[8e-3, 0.6], [10.0, 1e5]],
     build,
 };
+
+fn example_protocols() -> Result<Vec<Protocol>> {
+    let echo_times_s = [
+        &[0.02, 0.08][..],
+        &[0.01, 0.02, 0.03, 0.04, 0.05, 0.06],
+        &[0.0138, 0.0276, 0.0414, 0.0552, 0.069, 0.0828],
+    ];
+    echo_times_s
+        .into_iter()
+        .map(|times| Ok(Protocol::MultiEcho(MultiEcho::new(times.to_vec())?)))
+        .collect()
+}
 
 fn build(protocol: &Protocol) -> Result<Box<dyn Model>> {
     match protocol {
@@ -86,7 +100,7 @@ impl Model for T2 {
         let highest = samples.iter().copied().fold(0.0, f64::max);
         let [rate, s0] = self.curve.log_linear(samples).unwrap_or([20.0, highest]);
         let t2 = if rate > 0.0 { 1.0 / rate } else { PARAMETERS[0].bounds[1] };
-        clamp_into(PARAMETERS, [t2, s0], parameters);
+        clamp_into(PARAMETERS, &[t2, s0], parameters);
     }
 
     fn separable(&self) -> Option<Separable> {

@@ -14,7 +14,7 @@
 //! doi:10.1002/mrm.25991 (piecewise-linear exponential convolution).
 
 use super::{Model, ModelEntry, Parameter, wrong_protocol};
-use crate::acquisition::{Dynamic, Protocol, ProtocolKind};
+use crate::acquisition::{Dynamic, PlasmaCurve, Protocol, ProtocolKind};
 use crate::error::{Error, Result};
 use crate::unit::Unit;
 
@@ -48,6 +48,9 @@ const EXTENDED: &[Parameter] = &[
 /// The parameters without a plasma volume.
 const PLAIN: &[Parameter] = &[EXTENDED[0], EXTENDED[1]];
 
+/// Ktrans, ve and vp that ten minutes after a bolus tell apart.
+const RECOVERABLE: [[f64; 2]; 3] = [[0.05 / 60.0, 0.8 / 60.0], [0.1, 0.6], [0.01, 0.15]];
+
 /// Line of the registry.
 pub(super) const ENTRY: ModelEntry = ModelEntry {
     name: "tofts",
@@ -57,6 +60,8 @@ pub(super) const ENTRY: ModelEntry = ModelEntry {
                 doi:10.1002/(SICI)1522-2586(199909)10:3<223::AID-JMRI2>3.0.CO;2-S",
     protocol: ProtocolKind::Dynamic,
     parameters: PLAIN,
+    example_protocols,
+    recoverable: &[RECOVERABLE[0], RECOVERABLE[1]],
     build: build_plain,
 };
 
@@ -66,9 +71,29 @@ pub(super) const EXTENDED_ENTRY: ModelEntry = ModelEntry {
     summary: "plasma in the tissue, and exchange with it",
     equation: "C(t) = vp * Cp(t) + Ktrans * conv(Cp, exp(-Ktrans / ve * t))",
     parameters: EXTENDED,
+    recoverable: &RECOVERABLE,
     build: build_extended,
     ..ENTRY
 };
+
+/// Frames after a bolus, every 3 s and every 10 s.
+fn example_protocols() -> Result<Vec<Protocol>> {
+    let plasma = |time: f64| {
+        let minutes = time / 60.0;
+        30.0 * minutes * (-minutes / 0.15).exp()
+            - 1.2 * (-minutes / 0.3).exp_m1() * (-minutes / 6.0).exp()
+    };
+    [(3.0, 120), (10.0, 40)]
+        .into_iter()
+        .map(|(interval_s, n_frames)| {
+            let frames = (1..=n_frames).map(|k| f64::from(k) * interval_s).collect();
+            let times: Vec<f64> = (0..=1000).map(|k| f64::from(k) * 0.4).collect();
+            let curve = times.iter().map(|&time| plasma(time)).collect();
+            let dynamic = Dynamic::new(frames, 0.004, 0.26)?;
+            Ok(Protocol::Dynamic(dynamic.with_plasma_curve(PlasmaCurve::new(times, curve)?)?))
+        })
+        .collect()
+}
 
 fn build_plain(protocol: &Protocol) -> Result<Box<dyn Model>> {
     build(&ENTRY, protocol)

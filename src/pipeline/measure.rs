@@ -2,7 +2,7 @@
 
 use crate::acquisition::{Protocol, ProtocolKind};
 use crate::error::{Error, Result};
-use crate::fit::{FitSettings, estimator};
+use crate::fit::{FitMethod, FitSettings, estimator};
 use crate::model::{Estimator, MODELS, Parameter, find};
 use crate::perfusion::{
     ExchangeEstimator, ExchangeSettings, IaucEstimator, IaucSettings, IaucVariant,
@@ -84,6 +84,22 @@ pub fn named(name: &str) -> Result<Measure> {
         Error::value(format!("`{name}` is not a model"))
             .hint(format!("one of {}", names().join(", ")))
     })
+}
+
+/// Names of the estimators that fit the signal model `name`; empty for other measures.
+///
+/// # Errors
+///
+/// `Internal` when the examples of the model are none.
+pub fn estimators(name: &str) -> Result<Vec<&'static str>> {
+    let Ok(entry) = find(name) else { return Ok(Vec::new()) };
+    let protocols = (entry.example_protocols)()?;
+    let protocol = protocols.last().ok_or_else(|| Error::internal("a model has no example"))?;
+    let fits = |method: &FitMethod| {
+        let settings = FitSettings { method: *method, sigma: Some(1.0), ..FitSettings::default() };
+        estimator(entry, protocol, &settings).is_ok()
+    };
+    Ok(FitMethod::ALL.into_iter().filter(fits).map(FitMethod::name).collect())
 }
 
 /// The estimator of a signal model.

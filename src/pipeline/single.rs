@@ -20,6 +20,7 @@ use super::plan::{
 use super::session::t10_on;
 use crate::acquisition::ProtocolKind;
 use crate::error::{Error, Result};
+use crate::fit::{EchoChoice, FitMethod, FitSettings};
 use crate::image::{Grid, Mask, Volume};
 use crate::io::gradient_table;
 use crate::io::nifti::{self, Compression, ReadLimits};
@@ -77,6 +78,8 @@ pub struct MapRequest<'a> {
     pub window_s: f64,
     /// Name of the estimator.
     pub estimator: &'a str,
+    /// Echoes that are left out.
+    pub echoes: EchoChoice,
     /// Smallest b-value that is used, s/mm².
     pub b_min_s_per_mm2: f64,
     /// Pseudo-experiments per voxel; 0 for none.
@@ -159,7 +162,7 @@ fn fit_plan(request: &MapRequest<'_>) -> Result<FitPlan> {
     let is_dynamic = request.measure.protocol == ProtocolKind::Dynamic;
     let method = match request.sigma {
         Some(_) => "given",
-        None if request.pseudo_experiments > 0 => "auto",
+        None if request.pseudo_experiments > 0 || needs_sigma(request)? => "auto",
         None => "none",
     };
     Ok(FitPlan {
@@ -168,6 +171,8 @@ fn fit_plan(request: &MapRequest<'_>) -> Result<FitPlan> {
         series: None,
         region: None,
         estimator: request.estimator.into(),
+        skip_first_echo: request.echoes.skip_first_echo,
+        truncate_below_noise: request.echoes.truncate_below_noise,
         b_min_s_per_mm2: request.b_min_s_per_mm2,
         acquisition: request.acquisition.clone(),
         dynamic: is_dynamic.then(|| dynamic_plan(request)).transpose()?,
@@ -185,6 +190,12 @@ fn fit_plan(request: &MapRequest<'_>) -> Result<FitPlan> {
         },
         habitat: None,
     })
+}
+
+fn needs_sigma(request: &MapRequest<'_>) -> Result<bool> {
+    let method = FitMethod::from_name(request.estimator)?;
+    let settings = FitSettings { method, echoes: request.echoes, ..FitSettings::default() };
+    Ok(settings.needs_sigma().is_some())
 }
 
 fn dynamic_plan(request: &MapRequest<'_>) -> Result<DynamicPlan> {

@@ -8,10 +8,10 @@ use super::observer::{Event, Observer};
 use super::plan::{self, FitPlan, HabitatPlan, NoisePlan, T10};
 use crate::acquisition::Protocol;
 use crate::error::{Error, Result};
-use crate::fit::{FitMethod, FitSettings, Fits, Voxelwise, voxelwise};
+use crate::fit::{FitSettings, Fits, Voxelwise, voxelwise};
 use crate::habitat::{self, Habitats, Method, Number, Reduction, Reported};
 use crate::image::{Mask, Volume};
-use crate::model::{Estimator, Parameter};
+use crate::model::{Estimator, FitStatus, Parameter};
 use crate::noise::baseline::Baseline;
 use crate::noise::residual::Residuals;
 use crate::noise::select::{self, NoiseChoice, NoiseInputs};
@@ -190,23 +190,29 @@ impl VoxelResult {
 /// a voxel that cannot be fitted is never an error.
 pub fn measure_voxels(work: VoxelWork<'_>, observer: &dyn Observer) -> Result<VoxelResult> {
     let arrival = arrival(work)?;
-    let estimator = estimator(work.plan, &work.loaded.protocol, arrival)?;
-    let parameters = estimator.parameters().to_vec();
+    let settings = work.plan.settings()?;
+    let protocol = &work.loaded.protocol;
+    let first_estimator = estimator(work.plan, protocol, arrival, &settings.without_noise())?;
+    let parameters = first_estimator.parameters().to_vec();
     let progress = |count: usize| observer.observe(&Event::VoxelsDone(count));
-    let fit = |noise: Option<&NoiseEstimate>, name: &str| {
-        observer.observe(&Event::StageStarted { name, n_voxels: work.region.len() });
+    let fit = |estimator: &dyn Estimator, noise: Option<&NoiseEstimate>| {
+        observer.observe(&Event::StageStarted { name: "fit", n_voxels: work.region.len() });
         let input = Voxelwise {
             fixed: work.fixed,
             noise: noise.map(|noise| &noise.level),
             progress: Some(&progress),
             ..Voxelwise::new(&work.loaded.series, work.region)
         };
-        voxelwise(estimator.as_ref(), &input)
+        voxelwise(estimator, &input)
     };
-    let first = fit(None, "fit")?;
+    let first = fit(first_estimator.as_ref(), None)?;
     let noise = noise(work, &first, arrival)?;
+    let estimator = match settings.needs_sigma() {
+        Some(_) => estimator(work.plan, protocol, arrival, &with_noise(settings, noise.as_ref())?)?,
+        None => first_estimator,
+    };
     let fits = match &noise {
-        Some(noise) => fit(Some(noise), "fit")?,
+        Some(noise) => fit(estimator.as_ref(), Some(noise))?,
         None => first,
     };
     let measured = Measured { estimator: estimator.as_ref(), fits: &fits, noise: noise.as_ref() };
@@ -231,6 +237,7 @@ pub fn measure_voxels(work: VoxelWork<'_>, observer: &dyn Observer) -> Result<Vo
     };
     result.warnings.extend(result.noise.iter().flat_map(|noise| noise.warnings.clone()));
     result.warnings.extend(arrival.and_then(|arrival| arrival.warning()));
+    result.warnings.extend(validity_warning(&result.fits));
     if let Some(plan) = work.plan.habitat.as_ref().filter(|_| is_by_stability(work.plan)) {
         gate_by_stability((work, plan), estimator.as_ref(), &mut result, observer)?;
     }
@@ -256,11 +263,33 @@ fn arrival(work: VoxelWork<'_>) -> Result<Option<Arrival>> {
     Ok(Some(found))
 }
 
+/// Says in how many voxels the estimates lie where the signal equation is not valid.
+fn validity_warning(fits: &Fits) -> Option<String> {
+    let n = fits.status.iter().filter(|&&status| status == FitStatus::BeyondModel).count();
+    (n > 0).then(|| {
+        format!(
+            "in {n} of {} voxels the estimates lie where the model is not valid",
+            fits.n_voxels()
+        )
+    })
+}
+
+/// The settings with the noise level that they need.
+fn with_noise(settings: FitSettings, noise: Option<&NoiseEstimate>) -> Result<FitSettings> {
+    match (settings.needs_sigma(), noise) {
+        (Some(what), None) => Err(Error::value(format!("`{what}` needs a noise level"))
+            .at_field("noise.method")
+            .hint("give the noise level (`--sigma`, noise.sigma), or another noise.method")),
+        (_, noise) => Ok(FitSettings { sigma: noise.map(|noise| noise.level.sigma()), ..settings }),
+    }
+}
+
 /// The estimator that a plan asks for; `arrival` is that of the bolus in a dynamic series.
 pub(super) fn estimator(
     plan: &FitPlan,
     protocol: &Protocol,
     arrival: Option<Arrival>,
+    settings: &FitSettings,
 ) -> Result<Box<dyn Estimator>> {
     if let (Some(dynamic), Some(arrival)) = (&plan.dynamic, arrival) {
         let t10 = match dynamic.t10 {
@@ -271,25 +300,20 @@ pub(super) fn estimator(
             Error::value(format!("{} s is not 30, 60, 90, 120 or 180", dynamic.window_s))
                 .at_field("dynamic.window_s")
         })?;
-        let settings = DynamicSettings {
+        let dynamic_settings = DynamicSettings {
             relaxivity_per_s_per_mm: dynamic.relaxivity_per_s_per_mm,
             t10,
             arrival_s: arrival.time_s(),
             window,
         };
         return Ok(if plan.model == measure::IAUC {
-            Box::new(measure::dynamic_estimator(protocol, &settings)?)
+            Box::new(measure::dynamic_estimator(protocol, &dynamic_settings)?)
         } else {
             let artery = dynamic.artery.as_ref();
-            Box::new(measure::tissue_estimator(&plan.model, protocol, &settings, artery)?)
+            Box::new(measure::tissue_estimator(&plan.model, protocol, &dynamic_settings, artery)?)
         });
     }
-    let settings = FitSettings {
-        method: FitMethod::from_name(&plan.estimator)?,
-        b_value_min_s_per_mm2: (plan.b_min_s_per_mm2 > 0.0).then_some(plan.b_min_s_per_mm2),
-        bounds: Vec::new(),
-    };
-    measure::model_estimator(&plan.model, protocol, &settings)
+    measure::model_estimator(&plan.model, protocol, settings)
 }
 
 fn noise(
@@ -355,13 +379,20 @@ fn predicted_pass(work: VoxelWork<'_>, result: &VoxelResult) -> Option<f64> {
     let sigma = result.noise.as_ref().filter(|_| is_gated)?.level.sigma();
     let selection = if result.habitats.is_some() { Selection::Habitat } else { Selection::Gated };
     let estimate = mean(&result.values(0, &result.places(selection)))?;
+    if result.parameters.len() != 2 {
+        return None;
+    }
     let b_min = work.plan.b_min_s_per_mm2;
     let (weightings, rate): (Vec<f64>, f64) = match &work.loaded.protocol {
         Protocol::Diffusion(p) => {
             let used = p.b_values_s_per_mm2().iter().copied().filter(|&b| b >= b_min);
             (used.collect(), estimate)
         }
-        Protocol::MultiEcho(p) => (p.echo_times_s().to_vec(), 1.0 / estimate),
+        Protocol::MultiEcho(p) => {
+            let mut times_s = p.echo_times_s().to_vec();
+            times_s.sort_by(f64::total_cmp);
+            (times_s.split_off(usize::from(work.plan.skip_first_echo)), 1.0 / estimate)
+        }
         Protocol::Dynamic(_) | Protocol::VariableFlipAngle(_) => return None,
     };
     let maximum = work.plan.gate.maximum_uncertainty;

@@ -6,7 +6,6 @@ use super::{Criterion, Verdict};
 use crate::error::{Error, Result};
 use crate::fit::Fits;
 use crate::image::{Mask, Volume};
-use crate::model::FitStatus;
 
 /// A region of fewer kept voxels gives no number.
 pub const MINIMUM_KEPT_VOXELS: usize = 30;
@@ -152,7 +151,7 @@ impl<'a> Columns<'a> {
         let (inputs, fits) = (&self.inputs, self.inputs.fits);
         let estimate = self.estimates[voxel];
         let passes = match criterion {
-            Criterion::FitStatusOk => fits.status[voxel] == FitStatus::Converged,
+            Criterion::FitStatusOk => fits.status[voxel].is_settled(),
             Criterion::RelativeUncertainty { maximum } => {
                 inputs.relative_uncertainty[voxel] <= maximum
             }
@@ -226,6 +225,7 @@ fn require_length(name: &str, found: usize, needed: usize) -> Result<()> {
 mod tests {
     use super::*;
     use crate::image::{Affine, Grid};
+    use crate::model::FitStatus;
     use crate::random::StreamKey;
 
     const NAN: f64 = f64::NAN;

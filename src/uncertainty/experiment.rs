@@ -8,7 +8,7 @@ use super::early_stop::FIRST_LOOK;
 use super::pseudo_experiment::{Intervals, ObservedVoxels, PseudoExperiments, Smear, check};
 use super::summary::{Moments, Room, interval_68, interval_95};
 use crate::error::Result;
-use crate::model::{Detail, Estimator, Fit, FitBlock, FitStatus, LaneData, VoxelData};
+use crate::model::{Detail, Estimator, Fit, FitBlock, LaneData, VoxelData};
 use crate::noise::{NoiseDistribution, NoiseLevel, rician};
 use crate::random::{Spread, StreamKey};
 
@@ -156,7 +156,7 @@ impl<'a> Experiment<'a> {
         let fits = self.observed.fits;
         workspace.replicates.iter_mut().for_each(Vec::clear);
         workspace.n_drawn = 0;
-        if fits.status[place] != FitStatus::Converged {
+        if !fits.status[place].is_settled() {
             return;
         }
         let voxel = fits.mask.indices()[place];

@@ -79,13 +79,13 @@ error: `gate.maximum_uncertanty`: unknown key
    = hint: did you mean `maximum_uncertainty`?
 error: `noise.sigma`: a number is needed, not the string "high"
   --> p.toml:8:9
-error: `fit[0].model`: `adcc` is not one of adc, t2, t1_vfa, iauc60
+error: `fit[0].model`: `adcc` is not one of adc, ivim, kurtosis, t2, t2_offset, t1_vfa, iauc60
   --> p.toml:10:9
    = hint: did you mean `adc`?
 error: `fit[0].series.suffix`: is missing
   --> p.toml:11:10
    = hint: name the BIDS suffix, as in suffix = "dwi"
-error: `fit[0].estimator`: `nlss` is not one of nlls, wlls, lls, two_point, general
+error: `fit[0].estimator`: `nlss` is not one of nlls, rician_ml, segmented, iwlls, wlls, lls, two_point, general
   --> p.toml:12:13
    = hint: did you mean `nlls`?
 error: `fit[0].b_min_s_per_mm2`: NaN is not a finite number
@@ -433,7 +433,8 @@ fn every_json_result_is_json_alone() {
     let models = json(here, &["models", "--json"]);
     let names: Vec<&str> =
         models.as_array().unwrap().iter().map(|model| model["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["adc", "t2", "t1_vfa", "iauc60"]);
+    let expected = ["adc", "ivim", "kurtosis", "t2", "t2_offset", "t1_vfa", "iauc60"];
+    assert_eq!(names, expected);
     assert_eq!(json(here, &["models", "adc", "--json"])[0]["parameters"][0]["suffix"], "ADC");
     let data = argument(&project("testdata/neuroblastoma"));
     assert_eq!(json(here, &["inspect", &data, "--json"])["participants"], 6);
@@ -458,7 +459,7 @@ fn models_are_described_for_people() {
         assert!(ended.stdout.contains(part), "{part}: {}", ended.stdout);
     }
     let lines = biomarker(Path::new("."), &["models"]).stdout;
-    assert_eq!(lines.lines().count(), 4);
+    assert_eq!(lines.lines().count(), 7);
 }
 
 #[test]

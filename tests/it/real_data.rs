@@ -183,6 +183,7 @@ impl Study {
             arrival: ArterialCurve::Region,
             window_s: 60.0,
             estimator: "nlls",
+            echoes: biomarker::fit::EchoChoice::default(),
             b_min_s_per_mm2: 0.0,
             pseudo_experiments: 0,
             sigma: None,

@@ -4,7 +4,7 @@
 use biomarker::acquisition::{Diffusion, MultiEcho, Protocol, VariableFlipAngle};
 use biomarker::fit::{FitMethod, FitSettings, Fits, Voxelwise, estimator, voxelwise};
 use biomarker::image::{Affine, Grid, Mask, Series};
-use biomarker::model::{FitStatus, MODELS, Model, ModelEntry};
+use biomarker::model::{FitStatus, Model, ModelEntry, find};
 use biomarker::noise::{NoiseDistribution, NoiseLevel, NoiseMethod};
 use biomarker::random::StreamKey;
 
@@ -28,8 +28,9 @@ fn phantoms() -> Vec<Phantom> {
     ];
     let ranges = [[0.6e-3, 2.4e-3], [0.025, 0.06], [0.6, 2.0]];
     let amplitudes = [1000.0, 1000.0, 10_000.0];
-    MODELS
-        .iter()
+    ["adc", "t2", "t1_vfa"]
+        .into_iter()
+        .map(|name| find(name).unwrap())
         .zip(protocols)
         .zip(ranges.into_iter().zip(amplitudes))
         .map(|((entry, protocol), (headline, amplitude))| {

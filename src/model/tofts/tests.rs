@@ -1,5 +1,5 @@
 use super::*;
-use crate::acquisition::PlasmaCurve;
+
 use crate::model::find;
 
 /// A bolus that arrives between frames, on a finer axis than the frames.

@@ -6,7 +6,8 @@ use super::artery::{ArteryPlan, artery};
 use super::source::{QueryPlan, RegionPlan, query, query_of, region};
 use super::voxels::{self, GatePlan, HabitatPlan, NoisePlan, UncertaintyPlan};
 use crate::acquisition::ProtocolKind;
-use crate::error::Error;
+use crate::error::{Error, Result};
+use crate::fit::{EchoChoice, FitMethod, FitSettings};
 use crate::perfusion::IntegrationWindow;
 use crate::pipeline::measure;
 use crate::pipeline::spec::Section;
@@ -23,8 +24,12 @@ pub struct FitPlan {
     pub series: Option<QueryPlan>,
     /// The region of interest; the whole image where it is not given.
     pub region: Option<RegionPlan>,
-    /// `nlls`, `wlls`, `lls`, `two_point` or `general`.
+    /// Name of the estimator: one of [`FitMethod::ALL`].
     pub estimator: String,
+    /// Whether the first echo is left out.
+    pub skip_first_echo: bool,
+    /// Whether echoes below three noise levels are left out.
+    pub truncate_below_noise: bool,
     /// Smallest b-value that is used, s/mm².
     pub b_min_s_per_mm2: f64,
     /// What was played out, where no sidecar says it.
@@ -91,14 +96,6 @@ pub struct DynamicPlan {
     pub artery: Option<ArteryPlan>,
 }
 
-const ESTIMATORS: [(&str, &str); 5] = [
-    ("nlls", "nlls"),
-    ("wlls", "wlls"),
-    ("lls", "lls"),
-    ("two_point", "two_point"),
-    ("general", "general"),
-];
-
 /// Reads all `[[fit]]`.
 pub(super) fn fits(root: &Section<'_>) -> Vec<FitPlan> {
     let fits: Vec<FitPlan> =
@@ -121,11 +118,14 @@ fn fit(section: Section<'_>, root: &Section<'_>) -> Option<FitPlan> {
     let is_dynamic = measure.as_ref().is_some_and(|m| m.protocol == ProtocolKind::Dynamic);
     let parameters = measure.map(|measure| measure.parameters).unwrap_or_default();
     let unit = model.as_deref().and_then(unit_of);
+    let estimators = FitMethod::ALL.map(|method| (method.name(), method.name()));
     let plan = FitPlan {
         name: section.text("name").or_else(|| model.clone()).unwrap_or_default(),
         series: query(&section, "series"),
         region: region(&section),
-        estimator: section.choice("estimator", &ESTIMATORS, "nlls").to_owned(),
+        estimator: section.choice("estimator", &estimators, FitMethod::default().name()).to_owned(),
+        skip_first_echo: section.flag("skip_first_echo").unwrap_or_default(),
+        truncate_below_noise: section.flag("truncate_below_noise").unwrap_or_default(),
         b_min_s_per_mm2: section.number_within("b_min_s_per_mm2", 0.0, [0.0, 5000.0]),
         acquisition: acquisition(&section),
         dynamic: is_dynamic.then(|| dynamic(&section)),
@@ -145,6 +145,7 @@ fn fit(section: Section<'_>, root: &Section<'_>) -> Option<FitPlan> {
         section.refuse("noise.method", error);
     }
     refuse_stability(&section, &plan);
+    refuse_without_noise(&plan, &section);
     section.finish();
     (!plan.model.is_empty()).then_some(plan)
 }
@@ -165,6 +166,36 @@ fn refuse_stability(section: &Section<'_>, plan: &FitPlan) {
     };
     let error = Error::value(format!("`minimum_stability` {reason}"));
     section.refuse("gate.minimum_stability", error);
+}
+
+/// What cannot be followed where no noise level is asked for.
+fn refuse_without_noise(plan: &FitPlan, section: &Section<'_>) {
+    let has_noise = plan.noise.method != "none" || plan.noise.sigma.is_some();
+    let Ok(settings) = plan.settings() else { return };
+    if let Some(what) = settings.needs_sigma().filter(|_| !has_noise) {
+        let error = Error::value(format!("`{what}` needs a noise level"))
+            .hint("give noise.sigma, or another noise.method");
+        section.refuse("noise.method", error);
+    }
+}
+
+impl FitPlan {
+    /// What the estimator of a signal model is to do.
+    ///
+    /// # Errors
+    ///
+    /// `Value` when there is no estimator of that name.
+    pub fn settings(&self) -> Result<FitSettings> {
+        Ok(FitSettings {
+            method: FitMethod::from_name(&self.estimator)?,
+            b_value_min_s_per_mm2: (self.b_min_s_per_mm2 > 0.0).then_some(self.b_min_s_per_mm2),
+            echoes: EchoChoice {
+                skip_first_echo: self.skip_first_echo,
+                truncate_below_noise: self.truncate_below_noise,
+            },
+            ..FitSettings::default()
+        })
+    }
 }
 
 /// Unit of the headline parameter of `model`.

@@ -15,6 +15,7 @@ use super::tile::{Tile, Tiles, Worker};
 use super::{MapRequest, MapResult, fixed_maps, mask_on, stem};
 use crate::acquisition::Protocol;
 use crate::error::{Error, Result};
+use crate::fit::FitSettings;
 use crate::image::Mask;
 use crate::io::atomic::{self, Pending};
 use crate::io::nifti::{Header, MapFile, Oddities};
@@ -40,10 +41,11 @@ pub(super) fn map(
     let mut notes = Vec::new();
     let fixed = fixed_maps(request, &grid, &mut notes)?;
     let arrival = arrival(plan, &series, region.as_ref()).map_err(at_first)?;
-    let estimator = estimator(plan, &source.protocol, arrival).map_err(at_first)?;
+    let sigma = given_sigma(plan)?;
+    let settings = FitSettings { sigma, ..plan.settings()? };
+    let estimator = estimator(plan, &source.protocol, arrival, &settings).map_err(at_first)?;
     require_inputs(estimator.as_ref(), series.n_volumes(), fixed.len()).map_err(at_first)?;
     let mut maps = request.maps.kinds(estimator.parameters());
-    let sigma = given_sigma(plan)?;
     maps.retain(|&kind| kind != MapKind::Uncertainty);
     maps.retain(|&kind| kind != MapKind::ChiSquare || sigma.is_some());
     let tiles = Tiles {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Section;
 use crate::error::{Error, ErrorKind, Result};
+use crate::fit::EchoChoice;
 use crate::image::{Grid, Volume};
 use crate::io::nifti::{self, ReadLimits};
 use crate::model::FitStatus;
@@ -231,6 +232,7 @@ impl<'a> Bench<'a> {
             arrival,
             window_s: 60.0,
             estimator: job.estimator,
+            echoes: EchoChoice::default(),
             b_min_s_per_mm2: 0.0,
             pseudo_experiments: 0,
             sigma: None,

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 use crate::fit::Fits;
 use crate::image::{Affine, Grid, Mask, Series};
-use crate::model::Parameter;
+use crate::model::{FitStatus, Parameter};
 use crate::noise::NoiseMethod;
 use crate::uncertainty::EarlyStop;
 use crate::unit::Unit;

@@ -2,7 +2,7 @@
 
 use crate::acquisition::{Diffusion, Dynamic, MultiEcho, Protocol, VariableFlipAngle};
 use crate::error::{Error, Result};
-use crate::fit::{FitMethod, FitSettings};
+use crate::fit::FitSettings;
 use crate::model::{Estimator, Fit, FitStatus, VoxelData};
 use crate::noise::NoiseDistribution;
 use crate::perfusion::{IntegrationWindow, SpoiledGradientEcho, T10Source};
@@ -128,12 +128,7 @@ fn of_model(
     protocol: &Protocol,
     truth: f64,
 ) -> Result<(Box<dyn Estimator>, Vec<f64>)> {
-    let settings = FitSettings {
-        method: FitMethod::from_name("nlls")?,
-        b_value_min_s_per_mm2: None,
-        bounds: Vec::new(),
-    };
-    let estimator = measure::model_estimator(model, protocol, &settings)?;
+    let estimator = measure::model_estimator(model, protocol, &FitSettings::default())?;
     let mut fit = Fit::new(estimator.parameters().len());
     fit.status = FitStatus::Converged;
     fit.estimates.fill(AMPLITUDE);
