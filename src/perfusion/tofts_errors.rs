@@ -15,8 +15,8 @@
     reason = "a kernel is compiled for the instruction set of the function it is inlined into"
 )]
 
-use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
+use fearless_simd::{f64x8, mask64x8};
 
 use super::lanes::{LANES, constant, load};
 use super::rate_series::log_rate_slope;
@@ -91,14 +91,7 @@ impl ExchangeKernel {
     fn answers<S: Simd>(&self, simd: S, fitted: &Fitted<S>) -> Answers<S> {
         let [own, plain] = &fitted.plasma.locals;
         let (zero, amplitude) = (constant(simd, 0.0), fitted.optimum.amplitude);
-        let inverse = constant(simd, 1.0) / amplitude;
-        let logarithms = |local: &Local<S>| {
-            let by_x = inverse / local.squared_slope;
-            let ktrans = Row([inverse, -(local.log_norm_slope * by_x), zero]);
-            let ve = Row([inverse, -((local.log_norm_slope + log_rate_slope()) * by_x), zero]);
-            [ktrans, ve]
-        };
-        let [ktrans, ve] = logarithms(own);
+        let [ktrans, ve] = logarithms(simd, own, amplitude);
         if self.series.perpendicular.is_none() {
             return Answers { rows: [ktrans, ve, ve], fitted: [amplitude, zero] };
         }
@@ -109,37 +102,16 @@ impl ExchangeKernel {
             constant(simd, per_plasma),
         ]);
         let along = fitted.observed.along_plasma * per_plasma;
-        let free = Answers { rows: [ktrans, ve, vp], fitted: [amplitude, along] };
         let without = fitted.start.without_plasma;
         if !without.any_true() {
-            return free;
+            return Answers { rows: [ktrans, ve, vp], fitted: [amplitude, along] };
         }
-        // û as it is = (û perpendicular + p·β/p²)/N, N² = 1 + β²/p².
-        let lean = own.plasma * per_plasma;
-        let inverse_norm = constant(simd, 1.0) / (own.plasma * lean + 1.0).sqrt();
-        let turn = lean * own.plasma_slope * inverse_norm * inverse_norm;
-        let rotate = |row: &Row<S>| {
-            let Row([a, g, _]) = *row;
-            let along_curve = (a - g * turn) * inverse_norm;
-            let along_slope = g * inverse_norm;
-            Row([
-                along_curve,
-                along_slope,
-                along_curve * lean + along_slope * own.plasma_slope * per_plasma,
-            ])
-        };
-        let [ktrans, ve] = logarithms(plain).map(|row| rotate(&row));
-        let along_curve = amplitude * inverse_norm;
-        let select = |one: Row<S>, other: Row<S>| {
-            let (Row([a, b, c]), Row([d, e, f])) = (one, other);
-            Row([without.select(a, d), without.select(b, e), without.select(c, f)])
-        };
+        let lean = Lean::new(simd, own, per_plasma);
+        let rows = logarithms(simd, plain, amplitude).map(|row| lean.perpendicular(&row));
+        let curve = amplitude * lean.inverse_norm;
         Answers {
-            rows: [select(ktrans, free.rows[0]), select(ve, free.rows[1]), free.rows[2]],
-            fitted: [
-                without.select(along_curve, free.fitted[0]),
-                without.select(along_curve * lean, free.fitted[1]),
-            ],
+            rows: [rows[0].where_else(without, &ktrans), rows[1].where_else(without, &ve), vp],
+            fitted: [without.select(curve, amplitude), without.select(curve * lean.part, along)],
         }
     }
 
@@ -174,6 +146,54 @@ impl ExchangeKernel {
             noise.take([unit * error, slope * error, error * plasma], load(simd, ratio));
         }
         noise
+    }
+}
+
+/// ln Ktrans and ln ve.
+#[inline(always)]
+fn logarithms<S: Simd>(simd: S, local: &Local<S>, amplitude: f64x8<S>) -> [Row<S>; 2] {
+    let inverse = constant(simd, 1.0) / amplitude;
+    let by_x = inverse / local.squared_slope;
+    let zero = constant(simd, 0.0);
+    [
+        Row([inverse, -(local.log_norm_slope * by_x), zero]),
+        Row([inverse, -((local.log_norm_slope + log_rate_slope()) * by_x), zero]),
+    ]
+}
+
+/// û as it is = (û perpendicular to plasma + part·p)/N, N² = 1 + β²/p².
+struct Lean<S: Simd> {
+    part: f64x8<S>,
+    part_slope: f64x8<S>,
+    inverse_norm: f64x8<S>,
+    /// ∂ ln N/∂x.
+    norm_slope: f64x8<S>,
+}
+
+impl<S: Simd> Lean<S> {
+    #[inline(always)]
+    fn new(simd: S, own: &Local<S>, per_plasma: f64) -> Self {
+        let part = own.plasma * per_plasma;
+        let inverse_norm = constant(simd, 1.0) / (own.plasma * part + 1.0).sqrt();
+        let norm_slope = part * own.plasma_slope * inverse_norm * inverse_norm;
+        Self { part, part_slope: own.plasma_slope * per_plasma, inverse_norm, norm_slope }
+    }
+
+    /// A row over û as it is, as one over û perpendicular to plasma.
+    #[inline(always)]
+    fn perpendicular(&self, Row([curve, slope, _]): &Row<S>) -> Row<S> {
+        let along_curve = (*curve - *slope * self.norm_slope) * self.inverse_norm;
+        let along_slope = *slope * self.inverse_norm;
+        let along_plasma = along_curve * self.part + along_slope * self.part_slope;
+        Row([along_curve, along_slope, along_plasma])
+    }
+}
+
+impl<S: Simd> Row<S> {
+    #[inline(always)]
+    fn where_else(&self, mask: mask64x8<S>, Self([d, e, f]): &Self) -> Self {
+        let Self([a, b, c]) = self;
+        Self([mask.select(*a, *d), mask.select(*b, *e), mask.select(*c, *f)])
     }
 }
 

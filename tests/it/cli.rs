@@ -79,7 +79,7 @@ error: `gate.maximum_uncertanty`: unknown key
    = hint: did you mean `maximum_uncertainty`?
 error: `noise.sigma`: a number is needed, not the string "high"
   --> p.toml:8:9
-error: `fit[0].model`: `adcc` is not one of adc, ivim, kurtosis, t2, t2_offset, t1_vfa, iauc60
+error: `fit[0].model`: `adcc` is not one of adc, ivim, kurtosis, t2, t2_offset, t1_vfa, tofts, extended_tofts, iauc60
   --> p.toml:10:9
    = hint: did you mean `adc`?
 error: `fit[0].series.suffix`: is missing
@@ -210,7 +210,7 @@ fn a_wrong_command_line_ends_with_64() {
     for (arguments, text) in [
         (
             vec!["models", "adcx"],
-            "`adcx` is not a model\n   = hint: one of adc, t2, t1_vfa, iauc60",
+            "`adcx` is not a model\n   = hint: one of adc, t2, t1_vfa, tofts, extended_tofts, iauc60",
         ),
         (
             vec!["simulate", "x", "-o", "m"],
@@ -433,7 +433,17 @@ fn every_json_result_is_json_alone() {
     let models = json(here, &["models", "--json"]);
     let names: Vec<&str> =
         models.as_array().unwrap().iter().map(|model| model["name"].as_str().unwrap()).collect();
-    let expected = ["adc", "ivim", "kurtosis", "t2", "t2_offset", "t1_vfa", "iauc60"];
+    let expected = [
+        "adc",
+        "ivim",
+        "kurtosis",
+        "t2",
+        "t2_offset",
+        "t1_vfa",
+        "tofts",
+        "extended_tofts",
+        "iauc60",
+    ];
     assert_eq!(names, expected);
     assert_eq!(json(here, &["models", "adc", "--json"])[0]["parameters"][0]["suffix"], "ADC");
     let data = argument(&project("testdata/neuroblastoma"));
@@ -459,7 +469,7 @@ fn models_are_described_for_people() {
         assert!(ended.stdout.contains(part), "{part}: {}", ended.stdout);
     }
     let lines = biomarker(Path::new("."), &["models"]).stdout;
-    assert_eq!(lines.lines().count(), 7);
+    assert_eq!(lines.lines().count(), 9);
 }
 
 #[test]
