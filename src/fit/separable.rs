@@ -61,14 +61,13 @@ impl<B> SeparableFit<B> {
     }
 }
 
-/// The columns of a block for the solver of lanes.
-fn columns(block: &mut FitBlock) -> Option<LaneColumns<'_, FitStatus>> {
+/// The columns of a block for the solver of lanes, and its status.
+fn columns(block: &mut FitBlock) -> Option<(LaneColumns<'_>, &mut [FitStatus])> {
     let [estimates, amplitudes] = block.estimates.as_mut_slice() else { return None };
     let [variances, amplitude_variances] = block.unscaled_variances.as_mut_slice() else {
         return None;
     };
-    Some(LaneColumns {
-        endings: &mut block.status,
+    let columns = LaneColumns {
         estimates,
         amplitudes,
         variances,
@@ -76,7 +75,8 @@ fn columns(block: &mut FitBlock) -> Option<LaneColumns<'_, FitStatus>> {
         residual_sums: &mut block.residual_sum_of_squares,
         total_sums: &mut block.total_sum_of_squares,
         evaluations: &mut block.evaluations,
-    })
+    };
+    Some((columns, &mut block.status))
 }
 
 /// What became of the rate.
@@ -126,18 +126,19 @@ impl<B: Basis> Estimator for SeparableFit<B> {
         block.resize(lanes.n_lanes);
         let samples = LaneSamples { values: lanes.samples, n_lanes: lanes.n_lanes };
         let quantity = self.quantity(block.detail);
-        let undecided = columns(block).and_then(|mut columns| {
-            self.solver.solve_lanes(samples, &quantity, &self.endings(), &mut columns)
+        let (endings, mut undecided) = (self.endings(), 0);
+        let solved = columns(block).is_some_and(|(mut columns, status)| {
+            self.solver.solve_lanes(samples, &quantity, &mut columns, &mut |tile| {
+                undecided += tile.write(&endings, status);
+            })
         });
-        match undecided {
-            None => one_by_one(self, lanes, block, |_| true),
-            Some(undecided) => {
-                let degrees = u16::try_from(self.n_samples().saturating_sub(2));
-                block.degrees_of_freedom.fill(degrees.unwrap_or(u16::MAX));
-                if undecided > 0 {
-                    one_by_one(self, lanes, block, |status| status == FitStatus::Outside);
-                }
-            }
+        if !solved {
+            return one_by_one(self, lanes, block, |_| true);
+        }
+        let degrees = u16::try_from(self.n_samples().saturating_sub(2)).unwrap_or(u16::MAX);
+        block.degrees_of_freedom.fill(degrees);
+        if undecided > 0 {
+            one_by_one(self, lanes, block, |status| status == FitStatus::Outside);
         }
     }
 
@@ -153,3 +154,6 @@ impl<B: Basis> Estimator for SeparableFit<B> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,7 @@
 mod dictionary;
 mod lanes;
 
-pub use lanes::{Endings, LaneColumns, LaneSamples, Quantity};
+pub use lanes::{Endings, LaneColumns, LaneSamples, Quantity, TileEndings};
 
 use crate::error::{Error, Result};
 use dictionary::Dictionary;
@@ -229,20 +229,23 @@ impl<B: Basis> VariableProjection<B> {
         }
     }
 
-    /// Solves all lanes of `samples` at once where the basis has a form for lanes and the samples
-    /// are not weighted; returns how many lanes are left undecided, for [`Self::solve`]. `None`, and
-    /// nothing written, where there is no such form.
+    /// Solves all lanes of `samples` at once where the basis has a form for lanes, the samples are
+    /// not weighted and the processor has vectors; `ended` hears of every 32 lanes which are left
+    /// undecided, for [`Self::solve`]. Else returns `false` and writes nothing.
     ///
     /// A settled lane is at the global optimum, as [`Self::solve`] would find it to 10⁻⁸ of the rate,
     /// and depends on its own samples alone.
-    pub fn solve_lanes<E: Copy>(
+    pub fn solve_lanes(
         &self,
         samples: LaneSamples<'_>,
         quantity: &Quantity,
-        endings: &Endings<E>,
-        columns: &mut LaneColumns<'_, E>,
-    ) -> Option<u32> {
-        self.lanes.as_ref().map(|lanes| lanes.solve(samples, quantity, endings, columns))
+        columns: &mut LaneColumns<'_>,
+        ended: &mut dyn FnMut(TileEndings),
+    ) -> bool {
+        if let Some(lanes) = &self.lanes {
+            lanes.solve(samples, quantity, columns, ended);
+        }
+        self.lanes.is_some()
     }
 
     /// Polishes every local maximum that may be the highest.

@@ -14,33 +14,41 @@ const MARGIN: f64 = 0.9;
 /// Nodes looked at, spread over the dictionary.
 const NODES_MAX: usize = 97;
 
-/// cos² φ down to which the maximum found is the highest: inside, and at the two bounds of the
-/// coordinate.
+/// cos² φ down to which the maximum found is the highest.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Thresholds {
-    pub(super) inside: f64,
+    /// Inside: a line in the coordinate, as its value at 0 and its slope.
+    pub(super) inside: [f64; 2],
+    /// At the lower and at the upper bound of the coordinate.
     pub(super) bounds: [f64; 2],
 }
 
 impl Thresholds {
-    /// In the order of rising rates.
-    pub(super) fn new(dictionary: &Dictionary) -> Self {
+    /// `coordinate` of a rate rises or falls with the rate throughout.
+    pub(super) fn new(dictionary: &Dictionary, coordinate: impl Fn(f64) -> f64) -> Self {
         let nodes = Nodes::new(dictionary);
         let m = nodes.directions.len();
-        let least = (0..m).map(|i| nodes.least_ratio(i)).fold(f64::INFINITY, f64::min);
-        let inside = cosine_squared(MARGIN * least);
+        let needed: Vec<f64> =
+            (0..m).map(|i| cosine_squared(MARGIN * nodes.least_ratio(i))).collect();
+        let places: Vec<f64> = nodes.rates.iter().map(|&rate| coordinate(rate)).collect();
         let bound = |i: usize, inwards: f64| {
             let turned = (0..m).any(|j| j != i && inwards * nodes.along(i, j) < 0.0);
-            if turned { f64::INFINITY } else { inside }
+            if turned { f64::INFINITY } else { needed[i] }
         };
-        Self { inside, bounds: [bound(0, 1.0), bound(m - 1, -1.0)] }
+        let mut bounds = [bound(0, 1.0), bound(m - 1, -1.0)];
+        if places[0] > places[m - 1] {
+            bounds.reverse();
+        }
+        Self { inside: line_above(&places, &needed), bounds }
     }
+}
 
-    /// For a coordinate that falls with the rate.
-    pub(super) fn reversed(self) -> Self {
-        let [first, last] = self.bounds;
-        Self { inside: self.inside, bounds: [last, first] }
-    }
+/// The line through the ends of `values` over `places`, raised until none lies above it.
+fn line_above(places: &[f64], values: &[f64]) -> [f64; 2] {
+    let last = places.len() - 1;
+    let slope = (values[last] - values[0]) / (places[last] - places[0]);
+    let offsets = places.iter().zip(values).map(|(place, value)| value - slope * place);
+    [offsets.fold(f64::NEG_INFINITY, f64::max), slope]
 }
 
 fn cosine_squared(tangent: f64) -> f64 {
@@ -48,6 +56,7 @@ fn cosine_squared(tangent: f64) -> f64 {
 }
 
 struct Nodes {
+    rates: Vec<f64>,
     directions: Vec<Vec<f64>>,
     tangents: Vec<Vec<f64>>,
 }
@@ -62,6 +71,7 @@ impl Nodes {
             |i: usize| (0..n).map(|k| dictionary.directions[k * n_nodes + place(i)]).collect();
         let tangent = |i: usize| dictionary.tangents[place(i) * n..(place(i) + 1) * n].to_vec();
         Self {
+            rates: (0..kept).map(|i| dictionary.rates[place(i)]).collect(),
             directions: (0..kept).map(direction).collect(),
             tangents: (0..kept).map(tangent).collect(),
         }

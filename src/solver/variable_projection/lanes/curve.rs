@@ -3,6 +3,7 @@
 
 use fearless_simd::{Simd, f64x8};
 
+use super::sums::{MoreSums, Rows, Sums};
 use crate::solver::elementary::Elementary;
 
 /// A curve f(coordinate) with constants of one precision `T`.
@@ -12,8 +13,6 @@ use crate::solver::elementary::Elementary;
 pub(super) trait Table<T> {
     /// What is carried from sample to sample.
     type State<V: Copy>: Copy;
-    /// Whether f·f″ = f′² at every sample, as for exponentials.
-    const EXPONENTIAL: bool;
     /// Whether the first sample is 1 at every coordinate, so that its derivatives are 0.
     const FIRST_IS_ONE: bool;
 
@@ -27,25 +26,37 @@ pub(super) trait Table<T> {
         state: &mut Self::State<V>,
     ) -> V;
 
-    /// f, f′ and f″ of sample `k`; called as [`Table::value`].
+    /// The coordinate `delta` further on, to third order in `delta`.
+    fn advance<S: Simd, V: Elementary<S, Element = T>>(z: V, delta: V) -> V;
+
+    /// The sums of each vector at `z`.
+    fn sums<S: Simd, V: Elementary<S, Element = T>, const G: usize>(
+        &self,
+        simd: S,
+        rows: &Rows<'_, T>,
+        z: &[V; G],
+    ) -> [Sums<V>; G];
+
+    /// The sums of the first vector at `z`, with one more derivative.
+    fn more_sums<S: Simd, V: Elementary<S, Element = T>>(
+        &self,
+        simd: S,
+        rows: &Rows<'_, T>,
+        z: V,
+    ) -> MoreSums<V>;
+}
+
+/// A table whose sums are made sample after sample.
+pub(super) trait Sampled<T>: Table<T> {
+    /// Whether f·f″ = f′² at every sample, as for exponentials by their logarithm.
+    const EXPONENTIAL: bool;
+
+    /// f, f′, f″ and f‴ of sample `k`; called as [`Table::value`].
     fn sample<S: Simd, V: Elementary<S, Element = T>>(
         &self,
         k: usize,
         state: &mut Self::State<V>,
-    ) -> [V; 3];
-
-    /// f′·f‴ as a multiple of f″², the same at every sample and coordinate.
-    const THIRD: f64;
-
-    /// f, f′, f″ and f‴ of sample `k`; called as [`Table::value`].
-    fn sample_with_third<S: Simd, V: Elementary<S, Element = T>>(
-        &self,
-        k: usize,
-        state: &mut Self::State<V>,
     ) -> [V; 4];
-
-    /// The coordinate `delta` further on, to second order in `delta`.
-    fn advance<S: Simd, V: Elementary<S, Element = T>>(z: V, delta: V) -> V;
 }
 
 /// A curve in both precisions, and how its coordinate belongs to the rate.
@@ -66,9 +77,15 @@ pub(super) trait LaneCurve {
     /// Longest `δ` that [`Table::advance`] takes.
     fn step_max(&self) -> f64;
 
-    /// The rate at a coordinate, and its derivative by `δ`.
-    fn rate<S: Simd>(&self, z: f64x8<S>) -> [f64x8<S>; 2];
+    /// What [`LaneCurve::rate`] divides by; not 0 inside the bounds.
+    fn divisor<S: Simd>(&self, z: f64x8<S>) -> f64x8<S>;
+
+    /// The rate at a coordinate, and its derivative by `δ`; `inverse` is 1 / [`LaneCurve::divisor`].
+    fn rate<S: Simd>(&self, z: f64x8<S>, inverse: f64x8<S>) -> [f64x8<S>; 2];
 
     /// The model's own curve is e^(−rate·origin) times the curve of the tables.
     fn origin(&self) -> f64;
+
+    /// e^(rate·origin).
+    fn factor<S: Simd>(&self, rate: f64x8<S>, inverse: f64x8<S>) -> f64x8<S>;
 }

@@ -2,7 +2,8 @@
 
 use fearless_simd::{Simd, f64x8};
 
-use super::curve::{LaneCurve, Table};
+use super::curve::{LaneCurve, Sampled, Table};
+use super::sums::{MoreSums, Rows, Sums, more_sums, sums};
 use crate::solver::elementary::Elementary;
 
 /// Distances from the smallest abscissa, in one precision.
@@ -32,9 +33,7 @@ impl Exponentials {
 
 impl<T: Copy> Table<T> for Distances<T> {
     type State<V: Copy> = V;
-    const EXPONENTIAL: bool = true;
     const FIRST_IS_ONE: bool = false;
-    const THIRD: f64 = 1.0;
 
     #[inline(always)]
     fn begin<S: Simd, V: Elementary<S, Element = T>>(&self, _: S, z: V) -> V {
@@ -47,25 +46,40 @@ impl<T: Copy> Table<T> for Distances<T> {
     }
 
     #[inline(always)]
-    fn sample<S: Simd, V: Elementary<S, Element = T>>(&self, k: usize, state: &mut V) -> [V; 3] {
-        let f = self.value(k, state);
-        let first = -(f * self.0[k]);
-        [f, first, -(first * self.0[k])]
-    }
-
-    #[inline(always)]
-    fn sample_with_third<S: Simd, V: Elementary<S, Element = T>>(
-        &self,
-        k: usize,
-        state: &mut V,
-    ) -> [V; 4] {
-        let [f, first, second] = self.sample(k, state);
-        [f, first, second, -(second * self.0[k])]
-    }
-
-    #[inline(always)]
     fn advance<S: Simd, V: Elementary<S, Element = T>>(z: V, delta: V) -> V {
         z + delta
+    }
+
+    #[inline(always)]
+    fn sums<S: Simd, V: Elementary<S, Element = T>, const G: usize>(
+        &self,
+        simd: S,
+        rows: &Rows<'_, T>,
+        z: &[V; G],
+    ) -> [Sums<V>; G] {
+        sums(simd, self, rows, z)
+    }
+
+    #[inline(always)]
+    fn more_sums<S: Simd, V: Elementary<S, Element = T>>(
+        &self,
+        simd: S,
+        rows: &Rows<'_, T>,
+        z: V,
+    ) -> MoreSums<V> {
+        more_sums(simd, self, rows, z)
+    }
+}
+
+impl<T: Copy> Sampled<T> for Distances<T> {
+    const EXPONENTIAL: bool = true;
+
+    #[inline(always)]
+    fn sample<S: Simd, V: Elementary<S, Element = T>>(&self, k: usize, state: &mut V) -> [V; 4] {
+        let f = self.value(k, state);
+        let first = -(f * self.0[k]);
+        let second = -(first * self.0[k]);
+        [f, first, second, -(second * self.0[k])]
     }
 }
 
@@ -101,12 +115,26 @@ impl LaneCurve for Exponentials {
     }
 
     #[inline(always)]
-    fn rate<S: Simd>(&self, z: f64x8<S>) -> [f64x8<S>; 2] {
-        [z, z.simd.splat_f64x8(1.0)]
+    fn divisor<S: Simd>(&self, z: f64x8<S>) -> f64x8<S> {
+        z.simd.splat_f64x8(1.0)
+    }
+
+    #[inline(always)]
+    fn rate<S: Simd>(&self, z: f64x8<S>, inverse: f64x8<S>) -> [f64x8<S>; 2] {
+        [z, inverse]
     }
 
     #[inline(always)]
     fn origin(&self) -> f64 {
         self.origin
+    }
+
+    #[inline(always)]
+    fn factor<S: Simd>(&self, rate: f64x8<S>, _: f64x8<S>) -> f64x8<S> {
+        if self.origin.abs() > 0.0 {
+            Elementary::exp(rate * self.origin)
+        } else {
+            rate.simd.splat_f64x8(1.0)
+        }
     }
 }

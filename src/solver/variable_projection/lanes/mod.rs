@@ -15,27 +15,31 @@ mod certificate;
 mod curve;
 mod exponentials;
 mod finish;
+mod ladder;
+mod mixed;
 mod newton;
-mod powers;
 mod report;
 mod saturation;
 mod start;
 mod sums;
+mod uniform;
 
-pub use report::{Endings, LaneColumns, Quantity};
+pub use report::{Endings, LaneColumns, Quantity, TileEndings};
 
-use fearless_simd::{Level, Simd, dispatch, f32x16, prelude::*};
+use fearless_simd::{Level, Simd, f32x16, prelude::*};
 
 use super::dictionary::Dictionary;
 use super::{Basis, LaneForm};
 use certificate::Thresholds;
 use curve::LaneCurve;
 use exponentials::Exponentials;
-use powers::{Ladder, Mixed, Uniform};
+use ladder::Ladder;
+use mixed::Mixed;
 use report::{TILE_LEN, Tile};
 use saturation::Saturation;
 use start::Start;
 use sums::Rows;
+use uniform::Uniform;
 
 /// Samples per lane that fit the buffer of a tile; longer series go lane by lane.
 const SAMPLES_MAX: usize = 32;
@@ -65,6 +69,8 @@ struct Search {
     double: Range<f64>,
     thresholds: Thresholds,
     falls: bool,
+    /// 0, 1, 2, …: the rows of a tile stand in the order of the curve.
+    places: Vec<usize>,
 }
 
 /// Bounds of the coordinate, and the longest step.
@@ -90,8 +96,8 @@ impl Lanes {
         bounds: [f64; 2],
         dictionary: &Dictionary,
     ) -> Option<Self> {
-        let n = basis.n_samples();
-        if n > SAMPLES_MAX {
+        let level = Level::new();
+        if basis.n_samples() > SAMPLES_MAX || !is_wide(level) {
             return None;
         }
         let engine = match basis.lane_form()? {
@@ -104,32 +110,86 @@ impl Lanes {
                 Engine::Saturation(curve, search)
             }
         };
-        Some(Self { level: Level::new(), engine })
+        Some(Self { level, engine })
     }
 
-    /// Writes all lanes; returns how many are left undecided.
-    pub(super) fn solve<E: Copy>(
+    /// The same on another instruction set of this machine.
+    #[cfg(test)]
+    fn at_level(&self, level: Level) -> Self {
+        Self { level, engine: self.engine.clone() }
+    }
+
+    /// Writes all lanes and says of each tile how it ended.
+    pub(super) fn solve(
         &self,
         samples: LaneSamples<'_>,
         quantity: &Quantity,
-        endings: &Endings<E>,
-        columns: &mut LaneColumns<'_, E>,
-    ) -> u32 {
+        columns: &mut LaneColumns<'_>,
+        ended: &mut dyn FnMut(TileEndings),
+    ) {
+        let sink = (columns, ended);
         match &self.engine {
             Engine::Uniform(curve, search) => {
-                dispatch!(self.level, simd => all(simd, (curve, search), samples, (quantity, endings), columns))
+                enter(self.level, (curve, search), samples, quantity, sink);
             }
             Engine::Mixed(curve, search) => {
-                dispatch!(self.level, simd => all(simd, (curve, search), samples, (quantity, endings), columns))
+                enter(self.level, (curve, search), samples, quantity, sink);
             }
             Engine::Exponentials(curve, search) => {
-                dispatch!(self.level, simd => all(simd, (curve, search), samples, (quantity, endings), columns))
+                enter(self.level, (curve, search), samples, quantity, sink);
             }
             Engine::Saturation(curve, search) => {
-                dispatch!(self.level, simd => all(simd, (curve, search), samples, (quantity, endings), columns))
+                enter(self.level, (curve, search), samples, quantity, sink);
             }
         }
     }
+}
+
+/// Where results go.
+type Sink<'a, 'b, 'c> = (&'a mut LaneColumns<'b>, &'c mut dyn FnMut(TileEndings));
+
+/// Whether vectors of this level are worth their code: without fused multiplication and addition on
+/// x86-64 lanes go through the solver of single lanes.
+fn is_wide(level: Level) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return level.as_avx2().is_some();
+    #[cfg(not(target_arch = "x86_64"))]
+    return !level.is_fallback();
+}
+
+/// Enters [`all`] with the instruction set of `level`. Spelt out, because `dispatch!` would also
+/// compile the four times longer code for levels that [`is_wide`] turns away.
+#[cfg(target_arch = "x86_64")]
+fn enter<C: LaneCurve>(
+    level: Level,
+    problem: (&C, &Search),
+    samples: LaneSamples<'_>,
+    quantity: &Quantity,
+    sink: Sink<'_, '_, '_>,
+) {
+    if let Some(simd) = level.as_avx512() {
+        simd.vectorize(
+            #[inline(always)]
+            || all(simd, problem, samples, quantity, sink),
+        );
+    } else if let Some(simd) = level.as_avx2() {
+        simd.vectorize(
+            #[inline(always)]
+            || all(simd, problem, samples, quantity, sink),
+        );
+    }
+}
+
+/// Enters [`all`] with the instruction set of `level`.
+#[cfg(not(target_arch = "x86_64"))]
+fn enter<C: LaneCurve>(
+    level: Level,
+    problem: (&C, &Search),
+    samples: LaneSamples<'_>,
+    quantity: &Quantity,
+    sink: Sink<'_, '_, '_>,
+) {
+    fearless_simd::dispatch!(level, simd => all(simd, problem, samples, quantity, sink));
 }
 
 fn exponential<B: Basis>(
@@ -159,8 +219,6 @@ impl Search {
         bounds: [f64; 2],
         dictionary: &Dictionary,
     ) -> Self {
-        let falls = curve.falls();
-        let thresholds = Thresholds::new(dictionary);
         let [a, b] = bounds.map(|rate| curve.coordinate(rate));
         let double = Range { bounds: [a.min(b), a.max(b)], step_max: curve.step_max() };
         Self {
@@ -170,37 +228,36 @@ impl Search {
                 step_max: double.step_max as f32,
             },
             double,
-            thresholds: if falls { thresholds.reversed() } else { thresholds },
-            falls,
+            thresholds: Thresholds::new(dictionary, |rate| curve.coordinate(rate)),
+            falls: curve.falls(),
+            places: (0..basis.n_samples()).collect(),
         }
     }
 }
 
 #[inline(always)]
-fn all<S: Simd, C: LaneCurve, E: Copy>(
+fn all<S: Simd, C: LaneCurve>(
     simd: S,
     (curve, search): (&C, &Search),
     samples: LaneSamples<'_>,
-    (quantity, endings): (&Quantity, &Endings<E>),
-    columns: &mut LaneColumns<'_, E>,
-) -> u32 {
+    quantity: &Quantity,
+    (columns, ended): Sink<'_, '_, '_>,
+) {
     let mut single = [0.0_f32; TILE_LEN * SAMPLES_MAX];
     let mut padded = [0.0_f64; TILE_LEN * SAMPLES_MAX];
     let mut tile = Tile::new();
-    let mut undecided = 0;
-    let mut first = 0;
-    while first < samples.n_lanes {
+    let order = curve.order();
+    for first in (0..samples.n_lanes).step_by(TILE_LEN) {
         let len = TILE_LEN.min(samples.n_lanes - first);
-        let mut rows = Rows { values: samples.values, stride: samples.n_lanes, first };
+        let mut rows = Rows { values: samples.values, stride: samples.n_lanes, first, order };
         if len < TILE_LEN {
             pad(&rows, len, &mut padded);
-            rows = Rows { values: &padded, stride: TILE_LEN, first: 0 };
+            rows = Rows { values: &padded, stride: TILE_LEN, first: 0, order };
         }
         one(simd, (curve, search), &rows, &mut single, (quantity, &mut tile));
-        undecided += columns.take(&tile, (first, len), endings, quantity);
-        first += len;
+        columns.take(&tile, (first, len), quantity);
+        ended(tile.endings(first, len));
     }
-    undecided
 }
 
 /// Copies the last `len` lanes into rows of whole tiles; lanes beyond repeat the last.
@@ -221,25 +278,35 @@ fn one<S: Simd, C: LaneCurve>(
     single: &mut [f32],
     (quantity, tile): (&Quantity, &mut Tile),
 ) {
-    for (&row, to) in curve.order().iter().zip(single.chunks_exact_mut(TILE_LEN)) {
+    for (k, to) in single.chunks_exact_mut(TILE_LEN).enumerate().take(rows.len()) {
         for g in 0..VECTORS {
-            let low: fearless_simd::f64x8<S> = rows.load(simd, row, 2 * g);
-            let high: fearless_simd::f64x8<S> = rows.load(simd, row, 2 * g + 1);
+            let low: fearless_simd::f64x8<S> = rows.load(simd, k, 2 * g);
+            let high: fearless_simd::f64x8<S> = rows.load(simd, k, 2 * g + 1);
             low.narrow(high).store_slice(&mut to[16 * g..16 * g + 16]);
         }
     }
-    let near = Rows { values: single, stride: TILE_LEN, first: 0 };
-    let mut z: [f32x16<S>; VECTORS] = search.start.coordinates(simd, &near);
+    let near = Rows { values: single, stride: TILE_LEN, first: 0, order: &search.places };
+    let [mut z, squares]: [[f32x16<S>; VECTORS]; 2] = search.start.coordinates(simd, &near);
     for z in &mut z {
         *z = z.max(search.single.bounds[0]).min(search.single.bounds[1]);
     }
-    newton::climb(simd, curve, &near, &search.single, &mut z);
-    for (g, z) in z.into_iter().enumerate() {
-        let (low, high) = z.widen();
-        for (half, z) in [low, high].into_iter().enumerate() {
-            let lane = 16 * g + 8 * half;
-            let rows = Rows { first: rows.first + lane, ..*rows };
-            finish::settle(curve, search, &rows, (z, lane), (quantity, tile));
-        }
+    let passes = newton::climb(simd, curve, &near, &search.single, &mut z);
+    for (passes, to) in passes.into_iter().zip(tile.evaluations.chunks_exact_mut(16)) {
+        (passes + 1).store_slice(to);
+    }
+    for g in 0..VECTORS {
+        let (low, high) = z[g].widen();
+        let (low_square, high_square) = squares[g].widen();
+        let near = [(low, low_square), (high, high_square)];
+        finish::settle(
+            (curve, search),
+            &rows.vector::<16>(g),
+            near,
+            (quantity, &mut *tile),
+            16 * g,
+        );
     }
 }
+
+#[cfg(test)]
+mod tests;

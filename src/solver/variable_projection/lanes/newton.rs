@@ -9,7 +9,7 @@
 //! Golub and Pereyra, "The differentiation of pseudo-inverses and nonlinear least squares problems
 //! whose variables separate", SIAM J Numer Anal 1973, doi:10.1137/0710036.
 
-use fearless_simd::{Simd, f32x16, prelude::*};
+use fearless_simd::{Simd, f32x16, prelude::*, u32x16};
 
 use super::Range;
 use super::curve::{LaneCurve, Table};
@@ -22,7 +22,7 @@ const CURVATURE_MIN: f32 = 0.25;
 /// Passes after which lanes that still move are given up.
 const PASSES_MAX: u32 = 8;
 
-/// Moves the coordinates `z` to the nearest maximum within `bounds`; returns the passes made.
+/// Moves the coordinates `z` to the nearest maximum within `bounds`; returns the passes of each lane.
 #[inline(always)]
 pub(super) fn climb<S: Simd, C: LaneCurve, const G: usize>(
     simd: S,
@@ -30,10 +30,11 @@ pub(super) fn climb<S: Simd, C: LaneCurve, const G: usize>(
     rows: &Rows<'_, f32>,
     range: &Range<f32>,
     z: &mut [f32x16<S>; G],
-) -> u32 {
+) -> [u32x16<S>; G] {
+    let mut passes = [simd.splat_u32x16(0); G];
     let mut moving = [simd.splat_mask32x16(true); G];
-    for pass in 1..=PASSES_MAX {
-        let sums = at(simd, curve, rows, z);
+    for _ in 0..PASSES_MAX {
+        let sums = curve.single().sums(simd, rows, z);
         let mut all_rest = true;
         for g in 0..G {
             let (delta, rests) = step(simd, &sums[g]);
@@ -41,39 +42,15 @@ pub(super) fn climb<S: Simd, C: LaneCurve, const G: usize>(
             let next = C::Single::advance(z[g], delta).max(range.bounds[0]).min(range.bounds[1]);
             let stays = next.simd_eq(z[g]);
             z[g] = moving[g].select(next, z[g]);
+            passes[g] = moving[g].select(passes[g] + 1, passes[g]);
             moving[g] &= !(rests | stays);
             all_rest &= moving[g].to_bitmask() == 0;
         }
         if all_rest {
-            return pass;
+            break;
         }
     }
-    PASSES_MAX
-}
-
-#[inline(always)]
-fn at<S: Simd, C: LaneCurve, const G: usize>(
-    simd: S,
-    curve: &C,
-    rows: &Rows<'_, f32>,
-    z: &[f32x16<S>; G],
-) -> [Sums<f32x16<S>>; G] {
-    let table = curve.single();
-    let mut sums = [Sums::zero(simd); G];
-    let mut states = [table.begin(simd, z[0]); G];
-    for g in 0..G {
-        states[g] = table.begin(simd, z[g]);
-        if C::Single::FIRST_IS_ONE {
-            sums[g] = Sums::after_one(simd, rows.load(simd, 0, g));
-        }
-    }
-    for k in usize::from(C::Single::FIRST_IS_ONE)..curve.order().len() {
-        for g in 0..G {
-            let sample = table.sample(k, &mut states[g]);
-            sums[g].add(table, rows.load(simd, k, g), sample);
-        }
-    }
-    sums
+    passes
 }
 
 /// δ, and whether it is small.

@@ -72,6 +72,12 @@ impl Tile {
         }
     }
 
+    #[inline(always)]
+    pub(super) fn endings(&self, first: usize, n_lanes: usize) -> TileEndings {
+        let [settled, at_lower_bound, at_upper_bound] = self.masks;
+        TileEndings { first, n_lanes, settled, at_lower_bound, at_upper_bound }
+    }
+
     /// Masks of the eight lanes from `lane` on.
     #[inline(always)]
     pub(super) fn set_masks(&mut self, lane: usize, masks: [u64; 3]) {
@@ -95,11 +101,45 @@ pub struct Endings<E> {
     pub undecided: E,
 }
 
+/// How the lanes of one tile ended, a bit per lane.
+#[derive(Debug, Clone, Copy)]
+pub struct TileEndings {
+    /// First lane, and number of lanes, at most 32.
+    pub first: usize,
+    /// Number of lanes.
+    pub n_lanes: usize,
+    /// Lanes that are settled; the numbers of the others mean nothing.
+    pub settled: u32,
+    /// Lanes whose optimum is the lower bound of the rate.
+    pub at_lower_bound: u32,
+    /// Lanes whose optimum is the upper bound of the rate.
+    pub at_upper_bound: u32,
+}
+
+impl TileEndings {
+    /// Writes its lanes of `to`, shape `[n_lanes]` of the block; returns how many are undecided.
+    pub fn write<E: Copy>(&self, endings: &Endings<E>, to: &mut [E]) -> u32 {
+        let own = &mut to[self.first..self.first + self.n_lanes];
+        own.fill(endings.converged);
+        let lanes = u32::MAX >> (TILE_LEN - self.n_lanes);
+        mark(own, self.at_lower_bound & lanes, endings.at_lower_bound);
+        mark(own, self.at_upper_bound & lanes, endings.at_upper_bound);
+        mark(own, !self.settled & lanes, endings.undecided);
+        (!self.settled & lanes).count_ones()
+    }
+}
+
+/// Writes `ending` where `mask` has a bit.
+fn mark<E: Copy>(endings: &mut [E], mut mask: u32, ending: E) {
+    while mask != 0 {
+        endings[mask.trailing_zeros() as usize] = ending;
+        mask &= mask - 1;
+    }
+}
+
 /// Columns of results, each of shape `[n_lanes]`.
 #[derive(Debug)]
-pub struct LaneColumns<'a, E> {
-    /// How each lane ended.
-    pub endings: &'a mut [E],
+pub struct LaneColumns<'a> {
     /// The rate or its reciprocal.
     pub estimates: &'a mut [f64],
     /// The amplitude, > 0.
@@ -116,16 +156,10 @@ pub struct LaneColumns<'a, E> {
     pub evaluations: &'a mut [u32],
 }
 
-impl<E: Copy> LaneColumns<'_, E> {
-    /// Copies `len` lanes of `tile` to `first` on; returns how many are undecided.
+impl LaneColumns<'_> {
+    /// Copies `len` lanes of `tile` to `first` on.
     #[inline(always)]
-    pub(super) fn take(
-        &mut self,
-        tile: &Tile,
-        (first, len): (usize, usize),
-        endings: &Endings<E>,
-        quantity: &Quantity,
-    ) -> u32 {
+    pub(super) fn take(&mut self, tile: &Tile, (first, len): (usize, usize), quantity: &Quantity) {
         let to = first..first + len;
         self.estimates[to.clone()].copy_from_slice(&tile.estimate[..len]);
         self.amplitudes[to.clone()].copy_from_slice(&tile.amplitude[..len]);
@@ -134,24 +168,7 @@ impl<E: Copy> LaneColumns<'_, E> {
             self.amplitude_variances[to.clone()].copy_from_slice(&tile.amplitude_variance[..len]);
             self.residual_sums[to.clone()].copy_from_slice(&tile.residual[..len]);
             self.total_sums[to.clone()].copy_from_slice(&tile.total[..len]);
-            self.evaluations[to.clone()].copy_from_slice(&tile.evaluations[..len]);
+            self.evaluations[to].copy_from_slice(&tile.evaluations[..len]);
         }
-        let own = &mut self.endings[to];
-        own.fill(endings.converged);
-        let [settled, lower, upper] = tile.masks;
-        let lanes = u32::MAX >> (TILE_LEN - len);
-        mark(own, lower & lanes, endings.at_lower_bound);
-        mark(own, upper & lanes, endings.at_upper_bound);
-        mark(own, !settled & lanes, endings.undecided);
-        (!settled & lanes).count_ones()
-    }
-}
-
-/// Writes `ending` where `mask` has a bit.
-#[inline(always)]
-fn mark<E: Copy>(endings: &mut [E], mut mask: u32, ending: E) {
-    while mask != 0 {
-        endings[mask.trailing_zeros() as usize] = ending;
-        mask &= mask - 1;
     }
 }

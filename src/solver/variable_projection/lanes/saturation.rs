@@ -3,7 +3,8 @@
 
 use fearless_simd::{Simd, f64x8};
 
-use super::curve::{LaneCurve, Table};
+use super::curve::{LaneCurve, Sampled, Table};
+use super::sums::{MoreSums, Rows, Sums, more_sums, sums};
 use crate::solver::elementary::Elementary;
 
 /// (s, c, w) of every sample, in one precision.
@@ -33,9 +34,7 @@ impl Saturation {
 
 impl<T: Copy> Table<T> for Pulses<T> {
     type State<V: Copy> = V;
-    const EXPONENTIAL: bool = false;
     const FIRST_IS_ONE: bool = false;
-    const THIRD: f64 = 1.5;
 
     #[inline(always)]
     fn begin<S: Simd, V: Elementary<S, Element = T>>(&self, _: S, z: V) -> V {
@@ -49,30 +48,45 @@ impl<T: Copy> Table<T> for Pulses<T> {
     }
 
     #[inline(always)]
-    fn sample<S: Simd, V: Elementary<S, Element = T>>(&self, k: usize, v: &mut V) -> [V; 3] {
-        let [f, first, second, _] = self.sample_with_third(k, v);
-        [f, first, second]
+    fn advance<S: Simd, V: Elementary<S, Element = T>>(z: V, delta: V) -> V {
+        z + delta
     }
+
+    #[inline(always)]
+    fn sums<S: Simd, V: Elementary<S, Element = T>, const G: usize>(
+        &self,
+        simd: S,
+        rows: &Rows<'_, T>,
+        z: &[V; G],
+    ) -> [Sums<V>; G] {
+        sums(simd, self, rows, z)
+    }
+
+    #[inline(always)]
+    fn more_sums<S: Simd, V: Elementary<S, Element = T>>(
+        &self,
+        simd: S,
+        rows: &Rows<'_, T>,
+        z: V,
+    ) -> MoreSums<V> {
+        more_sums(simd, self, rows, z)
+    }
+}
+
+impl<T: Copy> Sampled<T> for Pulses<T> {
+    const EXPONENTIAL: bool = false;
 
     /// With i = 1/(w + c·v): f′ = s·w·i², f″ = −2·c·i·f′ and f‴ = −3·c·i·f″.
     #[inline(always)]
-    fn sample_with_third<S: Simd, V: Elementary<S, Element = T>>(
-        &self,
-        k: usize,
-        v: &mut V,
-    ) -> [V; 4] {
+    fn sample<S: Simd, V: Elementary<S, Element = T>>(&self, k: usize, v: &mut V) -> [V; 4] {
         let [s, c, w] = self.0[k];
-        let [one, two, three] = [1.0, -2.0, -3.0].map(|value| V::of(v.token(), value));
-        let inverse = one / (*v * c + w);
+        let of = v.token();
+        let (two, three) = (V::of(of, -2.0), V::of(of, -3.0));
+        let inverse = V::of(of, 1.0) / (*v * c + w);
         let (scaled, bent) = (inverse * s, inverse * c);
         let first = scaled * inverse * w;
         let second = first * bent * two;
         [*v * scaled, first, second, second * bent * three]
-    }
-
-    #[inline(always)]
-    fn advance<S: Simd, V: Elementary<S, Element = T>>(z: V, delta: V) -> V {
-        z + delta
     }
 }
 
@@ -108,14 +122,24 @@ impl LaneCurve for Saturation {
     }
 
     #[inline(always)]
-    fn rate<S: Simd>(&self, z: f64x8<S>) -> [f64x8<S>; 2] {
-        let left = z.simd.splat_f64x8(1.0) - z;
+    fn divisor<S: Simd>(&self, z: f64x8<S>) -> f64x8<S> {
+        z.simd.splat_f64x8(1.0) - z
+    }
+
+    #[inline(always)]
+    fn rate<S: Simd>(&self, z: f64x8<S>, inverse: f64x8<S>) -> [f64x8<S>; 2] {
         let per_time = 1.0 / self.time;
-        [Elementary::ln(left) * -per_time, z.simd.splat_f64x8(per_time) / left]
+        let left = z.simd.splat_f64x8(1.0) - z;
+        [Elementary::ln(left) * -per_time, inverse * per_time]
     }
 
     #[inline(always)]
     fn origin(&self) -> f64 {
         0.0
+    }
+
+    #[inline(always)]
+    fn factor<S: Simd>(&self, rate: f64x8<S>, _: f64x8<S>) -> f64x8<S> {
+        rate.simd.splat_f64x8(1.0)
     }
 }

@@ -77,20 +77,22 @@ impl Start {
         }
     }
 
-    /// Coordinates of vectors of lanes, not yet kept in the bounds.
+    /// Coordinates of vectors of lanes, not yet kept in the bounds, and Σ y².
     #[inline(always)]
     pub(super) fn coordinates<S: Simd, const G: usize>(
         &self,
         simd: S,
         rows: &Rows<'_, f32>,
-    ) -> [f32x16<S>; G] {
+    ) -> [[f32x16<S>; G]; 2] {
         let zero = simd.splat_f32x16(0.0);
         let mut sums = [[zero; 2]; G];
+        let mut squares = [zero; G];
         for (k, [tangent, direction]) in self.weights.iter().enumerate() {
             for (g, sums) in sums.iter_mut().enumerate() {
                 let y: f32x16<S> = rows.load(simd, k, g);
                 sums[0] = y.mul_add(*tangent, sums[0]);
                 sums[1] = y.mul_add(*direction, sums[1]);
+                squares[g] = y.mul_add(y, squares[g]);
             }
         }
         let mut coordinates = [zero; G];
@@ -103,7 +105,7 @@ impl Start {
                 *z = z.mul_add(x, *coefficient);
             }
         }
-        coordinates
+        [coordinates, squares]
     }
 }
 

@@ -2,28 +2,42 @@
 
 use fearless_simd::Simd;
 
-use super::curve::Table;
+use super::curve::Sampled;
 use crate::solver::elementary::Elementary;
 
-/// Where the lanes of a sample stand: `values[row·stride + first + lane]`.
+/// Where the lanes of a sample stand: `values[order[k]·stride + first + lane]`.
 #[derive(Clone, Copy)]
 pub(super) struct Rows<'a, T> {
     pub(super) values: &'a [T],
     pub(super) stride: usize,
     pub(super) first: usize,
+    /// Row of each place of the curve's tables.
+    pub(super) order: &'a [usize],
 }
 
 impl<T> Rows<'_, T> {
-    /// Vector `g` of the lanes of `row`.
+    /// The rows from vector `g` of `LEN` lanes on.
+    #[inline(always)]
+    pub(super) fn vector<const LEN: usize>(&self, g: usize) -> Self {
+        Self { first: self.first + g * LEN, ..*self }
+    }
+
+    /// Vector `g` of the lanes of place `k`.
     #[inline(always)]
     pub(super) fn load<S: Simd, V: Elementary<S, Element = T>>(
         &self,
         simd: S,
-        row: usize,
+        k: usize,
         g: usize,
     ) -> V {
-        let from = row * self.stride + self.first + g * V::LEN;
+        let from = self.order[k] * self.stride + self.first + g * V::LEN;
         V::from_slice(simd, &self.values[from..from + V::LEN])
+    }
+
+    /// Number of places.
+    #[inline(always)]
+    pub(super) fn len(&self) -> usize {
+        self.order.len()
     }
 }
 
@@ -42,30 +56,43 @@ pub(super) struct Sums<V> {
     pub(super) q02: V,
 }
 
-impl<V: Copy> Sums<V> {
+/// [`Sums`] and what one more derivative needs.
+#[derive(Clone, Copy)]
+pub(super) struct MoreSums<V> {
+    pub(super) sums: Sums<V>,
+    /// Σ y·f‴.
+    pub(super) p3: V,
+    /// Σ f′·f″.
+    pub(super) q12: V,
+    /// Σ f·f‴.
+    pub(super) q03: V,
+    /// Σ f″² + f′·f‴, half the second derivative of Σ f′².
+    pub(super) q11_bend: V,
+}
+
+impl<V: Copy> MoreSums<V> {
+    /// All sums `value`.
     #[inline(always)]
-    pub(super) fn zero<S: Simd>(simd: S) -> Self
-    where
-        V: Elementary<S>,
-    {
-        let zero = V::of(simd, 0.0);
-        Self { p: [zero; 3], q: zero, q1: zero, q11: zero, q02: zero }
+    pub(super) fn all(value: V) -> Self {
+        Self { sums: Sums::all(value), p3: value, q12: value, q03: value, q11_bend: value }
+    }
+}
+
+impl<V: Copy> Sums<V> {
+    /// All sums `value`.
+    #[inline(always)]
+    pub(super) fn all(value: V) -> Self {
+        Self { p: [value; 3], q: value, q1: value, q11: value, q02: value }
     }
 
     /// Before the second sample, where the first of the curve is 1.
     #[inline(always)]
-    pub(super) fn after_one<S: Simd>(simd: S, y: V) -> Self
-    where
-        V: Elementary<S>,
-    {
-        let mut sums = Self::zero(simd);
-        sums.p[0] = y;
-        sums.q = V::of(simd, 1.0);
-        sums
+    pub(super) fn after_one(zero: V, one: V, y: V) -> Self {
+        Self { p: [y, zero, zero], q: one, ..Self::all(zero) }
     }
 
     #[inline(always)]
-    pub(super) fn add<S: Simd, T, C: Table<T>>(&mut self, _: &C, y: V, [f, f1, f2]: [V; 3])
+    pub(super) fn add<S: Simd, T, C: Sampled<T>>(&mut self, _: &C, y: V, [f, f1, f2]: [V; 3])
     where
         V: Elementary<S, Element = T>,
     {
@@ -81,4 +108,67 @@ impl<V: Copy> Sums<V> {
             self.q02 = f.mul_add(f2, self.q02);
         }
     }
+}
+
+/// Sums of vectors of lanes, sample after sample.
+#[inline(always)]
+pub(super) fn sums<S, T, V, C, const G: usize>(
+    simd: S,
+    table: &C,
+    rows: &Rows<'_, T>,
+    z: &[V; G],
+) -> [Sums<V>; G]
+where
+    S: Simd,
+    V: Elementary<S, Element = T>,
+    C: Sampled<T>,
+{
+    let (zero, one) = (V::of(simd, 0.0), V::of(simd, 1.0));
+    let mut sums = [Sums::all(zero); G];
+    let mut states = [table.begin(simd, z[0]); G];
+    for g in 0..G {
+        if g > 0 {
+            states[g] = table.begin(simd, z[g]);
+        }
+        if C::FIRST_IS_ONE {
+            sums[g] = Sums::after_one(zero, one, rows.load(simd, 0, g));
+        }
+    }
+    for k in usize::from(C::FIRST_IS_ONE)..rows.len() {
+        for g in 0..G {
+            let [f, f1, f2, _] = table.sample(k, &mut states[g]);
+            sums[g].add(table, rows.load(simd, k, g), [f, f1, f2]);
+        }
+    }
+    sums
+}
+
+/// The same for one vector with one more derivative.
+#[inline(always)]
+pub(super) fn more_sums<S, T, V, C>(simd: S, table: &C, rows: &Rows<'_, T>, z: V) -> MoreSums<V>
+where
+    S: Simd,
+    V: Elementary<S, Element = T>,
+    C: Sampled<T>,
+{
+    let (zero, one) = (V::of(simd, 0.0), V::of(simd, 1.0));
+    let mut state = table.begin(simd, z);
+    let mut more = MoreSums::all(zero);
+    if C::FIRST_IS_ONE {
+        more.sums = Sums::after_one(zero, one, rows.load(simd, 0, 0));
+    }
+    for k in usize::from(C::FIRST_IS_ONE)..rows.len() {
+        let y: V = rows.load(simd, k, 0);
+        let [f, f1, f2, f3] = table.sample(k, &mut state);
+        more.sums.add(table, y, [f, f1, f2]);
+        more.p3 = y.mul_add(f3, more.p3);
+        more.q12 = f1.mul_add(f2, more.q12);
+        more.q11_bend = f1.mul_add(f3, f2.mul_add(f2, more.q11_bend));
+        if C::EXPONENTIAL {
+            more.q03 = more.q12;
+        } else {
+            more.q03 = f.mul_add(f3, more.q03);
+        }
+    }
+    more
 }

@@ -1,50 +1,43 @@
-//! Exponentials at multiples of one step: with x = e^(−rate·step) every sample is a power of x, and
-//! no sample needs an exponential function. δ is the change of ln x.
+//! The largest step that divides all distances between the abscissae, and a chain of products that
+//! reaches their powers.
 
 use fearless_simd::{Simd, f64x8};
 
-use super::curve::{LaneCurve, Table};
+use super::mixed::{Chain, Mixed, REGISTERS};
+use super::uniform::{Terms, Uniform};
 use crate::solver::elementary::Elementary;
 
 /// Largest power: beyond it rounding of x would be felt.
 const POWER_MAX: u32 = 64;
-/// Different powers that may be kept at hand, 1 and x among them.
-const REGISTERS: usize = 8;
 
-/// A chain of multiplications from x to all powers, in one precision.
-///
-/// `N` is the number of registers: 1 where neighbouring samples are one step apart.
+/// Where a set of abscissae stands on a scale of steps.
 #[derive(Debug, Clone)]
-pub(super) struct Chain<T, const N: usize> {
-    /// Power of each sample, rising.
-    powers: Vec<T>,
-    /// Register that leads from the sample before to this one.
-    links: Vec<usize>,
-    /// Registers 2, 3, … as products of two earlier ones.
-    products: Vec<[usize; 2]>,
+pub(super) struct Scale {
+    /// Samples in the order of rising abscissae.
+    pub(super) order: Vec<usize>,
+    pub(super) step: f64,
+    /// Smallest abscissa, and how many steps that is where it is a whole number of them.
+    pub(super) origin: f64,
+    pub(super) origin_steps: Option<u32>,
 }
 
-/// Samples at powers of x.
-#[derive(Debug, Clone)]
-pub(super) struct Powers<const N: usize> {
-    single: Chain<f32, N>,
-    double: Chain<f64, N>,
-    order: Vec<usize>,
-    step: f64,
-    origin: f64,
+impl Scale {
+    /// e^(rate·origin), where `inverse` is e^(rate·step).
+    #[inline(always)]
+    pub(super) fn factor<S: Simd>(&self, rate: f64x8<S>, inverse: f64x8<S>) -> f64x8<S> {
+        match self.origin_steps {
+            Some(0) => rate.simd.splat_f64x8(1.0),
+            Some(1) => inverse,
+            Some(2) => inverse * inverse,
+            _ => Elementary::exp(rate * self.origin),
+        }
+    }
 }
 
-/// One step between neighbours.
-pub(super) type Uniform = Powers<1>;
-/// Any powers within reach of the registers.
-pub(super) type Mixed = Powers<REGISTERS>;
-
-/// The powers of a set of abscissae, before the chain is known.
+/// Distances from the smallest abscissa as multiples of one step.
 pub(super) struct Ladder {
-    order: Vec<usize>,
+    scale: Scale,
     powers: Vec<u32>,
-    step: f64,
-    origin: f64,
 }
 
 impl Ladder {
@@ -66,14 +59,18 @@ impl Ladder {
         let powers: Vec<u32> = distances.iter().map(|x| (x / step).round() as u32).collect();
         let exact =
             distances.iter().zip(&powers).all(|(x, &n)| (x - step * f64::from(n)).abs() <= slack);
-        exact.then_some(Self { order, powers, step, origin })
+        let steps = (origin / step).round();
+        let whole = (origin - step * steps).abs() <= slack && (0.0..64.0).contains(&steps);
+        let origin_steps = whole.then_some(steps as u32);
+        let scale = Scale { order, step, origin, origin_steps };
+        exact.then_some(Self { scale, powers })
     }
 
     /// Where every power is one above the one before.
     pub(super) fn uniform(&self) -> Option<Uniform> {
         let uniform = self.powers.iter().enumerate().all(|(k, &n)| n as usize == k);
-        let links = vec![0; self.powers.len()];
-        uniform.then(|| self.with_chain(&links, &[]))
+        let n_samples = self.powers.len();
+        uniform.then(|| Uniform { terms: Terms { n_samples }, scale: self.scale.clone() })
     }
 
     /// Where few products reach every gap between neighbours.
@@ -91,20 +88,14 @@ impl Ladder {
         }
         let register = |n: u32| known.iter().position(|&own| own == n);
         let links: Option<Vec<usize>> = (0..self.powers.len()).map(|k| register(gap(k))).collect();
-        Some(self.with_chain(&links?, &products))
-    }
-
-    fn with_chain<const N: usize>(&self, links: &[usize], products: &[[usize; 2]]) -> Powers<N> {
-        let (links, products) = (links.to_vec(), products.to_vec());
+        let (links, scale) = (links?, self.scale.clone());
         let single = self.powers.iter().map(|&n| n as f32).collect();
         let double = self.powers.iter().map(|&n| f64::from(n)).collect();
-        Powers {
+        Some(Mixed {
             single: Chain { powers: single, links: links.clone(), products: products.clone() },
             double: Chain { powers: double, links, products },
-            order: self.order.clone(),
-            step: self.step,
-            origin: self.origin,
-        }
+            scale,
+        })
     }
 }
 
@@ -143,122 +134,12 @@ fn reach(power: u32, known: &mut Vec<u32>, products: &mut Vec<[usize; 2]>) {
     }
 }
 
-/// The registers and the power of the sample before.
-#[derive(Clone, Copy)]
-pub(super) struct Running<V: Copy, const N: usize> {
-    registers: [V; N],
-    value: V,
-}
-
-impl<T: Copy, const N: usize> Table<T> for Chain<T, N> {
-    type State<V: Copy> = Running<V, N>;
-    const EXPONENTIAL: bool = true;
-    const FIRST_IS_ONE: bool = true;
-    const THIRD: f64 = 1.0;
-
-    #[inline(always)]
-    fn begin<S: Simd, V: Elementary<S, Element = T>>(&self, simd: S, z: V) -> Running<V, N> {
-        let one = V::of(simd, 1.0);
-        if N == 1 {
-            return Running { registers: [z; N], value: one };
-        }
-        let mut registers = [one; N];
-        registers[1] = z;
-        for (i, &[a, b]) in self.products.iter().enumerate() {
-            registers[i + 2] = registers[a] * registers[b];
-        }
-        Running { registers, value: one }
-    }
-
-    #[inline(always)]
-    fn value<S: Simd, V: Elementary<S, Element = T>>(
-        &self,
-        k: usize,
-        state: &mut Running<V, N>,
-    ) -> V {
-        let link = if N == 1 { 0 } else { self.links[k] };
-        state.value *= state.registers[link];
-        state.value
-    }
-
-    #[inline(always)]
-    fn sample<S: Simd, V: Elementary<S, Element = T>>(
-        &self,
-        k: usize,
-        state: &mut Running<V, N>,
-    ) -> [V; 3] {
-        let f = self.value(k, state);
-        let first = f * self.powers[k];
-        [f, first, first * self.powers[k]]
-    }
-
-    #[inline(always)]
-    fn sample_with_third<S: Simd, V: Elementary<S, Element = T>>(
-        &self,
-        k: usize,
-        state: &mut Running<V, N>,
-    ) -> [V; 4] {
-        let [f, first, second] = self.sample(k, state);
-        [f, first, second, second * self.powers[k]]
-    }
-
-    #[inline(always)]
-    fn advance<S: Simd, V: Elementary<S, Element = T>>(z: V, delta: V) -> V {
-        let [sixth, half] = [1.0 / 6.0, 0.5].map(|value| V::of(z.token(), value));
-        let square = delta * delta;
-        z.mul_add(square.mul_add(delta.mul_add(sixth, half), delta), z)
-    }
-}
-
-impl<const N: usize> LaneCurve for Powers<N> {
-    type Single = Chain<f32, N>;
-    type Double = Chain<f64, N>;
-
-    #[inline(always)]
-    fn single(&self) -> &Chain<f32, N> {
-        &self.single
-    }
-
-    #[inline(always)]
-    fn double(&self) -> &Chain<f64, N> {
-        &self.double
-    }
-
-    #[inline(always)]
-    fn order(&self) -> &[usize] {
-        &self.order
-    }
-
-    fn coordinate(&self, rate: f64) -> f64 {
-        (-rate * self.step).exp()
-    }
-
-    fn falls(&self) -> bool {
-        true
-    }
-
-    fn step_max(&self) -> f64 {
-        0.8
-    }
-
-    #[inline(always)]
-    fn rate<S: Simd>(&self, z: f64x8<S>) -> [f64x8<S>; 2] {
-        let per_step = -1.0 / self.step;
-        [Elementary::ln(z) * per_step, z.simd.splat_f64x8(per_step)]
-    }
-
-    #[inline(always)]
-    fn origin(&self) -> f64 {
-        self.origin
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn powers(abscissae: &[f64]) -> Option<(Vec<u32>, f64)> {
-        Ladder::new(abscissae).map(|ladder| (ladder.powers, ladder.step))
+        Ladder::new(abscissae).map(|ladder| (ladder.powers, ladder.scale.step))
     }
 
     #[test]

@@ -1,0 +1,156 @@
+//! Exponentials at multiples of one step: with x = e^(−rate·step) every sample is a power of x, and
+//! no sample needs an exponential function. δ is the change of ln x.
+
+use fearless_simd::{Simd, f64x8};
+
+use super::curve::{LaneCurve, Sampled, Table};
+use super::ladder::Scale;
+use super::sums::{MoreSums, Rows, Sums, more_sums, sums};
+use crate::solver::elementary::Elementary;
+
+/// Different powers that are kept at hand, 1 and x among them.
+pub(super) const REGISTERS: usize = 6;
+
+/// A chain of multiplications from x to all powers, in one precision.
+#[derive(Debug, Clone)]
+pub(super) struct Chain<T> {
+    /// Power of each sample, rising.
+    pub(super) powers: Vec<T>,
+    /// Register that leads from the sample before to this one.
+    pub(super) links: Vec<usize>,
+    /// Registers 2, 3, … as products of two earlier ones.
+    pub(super) products: Vec<[usize; 2]>,
+}
+
+/// Samples at powers of x that few products reach.
+#[derive(Debug, Clone)]
+pub(super) struct Mixed {
+    pub(super) single: Chain<f32>,
+    pub(super) double: Chain<f64>,
+    pub(super) scale: Scale,
+}
+
+/// The registers and the power of the sample before.
+#[derive(Clone, Copy)]
+pub(super) struct Running<V: Copy> {
+    registers: [V; REGISTERS],
+    value: V,
+}
+
+impl<T: Copy> Table<T> for Chain<T> {
+    type State<V: Copy> = Running<V>;
+    const FIRST_IS_ONE: bool = true;
+
+    #[inline(always)]
+    fn begin<S: Simd, V: Elementary<S, Element = T>>(&self, simd: S, z: V) -> Running<V> {
+        let one = V::of(simd, 1.0);
+        let mut registers = [one; REGISTERS];
+        registers[1] = z;
+        for (i, &[a, b]) in self.products.iter().enumerate() {
+            registers[i + 2] = registers[a] * registers[b];
+        }
+        Running { registers, value: one }
+    }
+
+    #[inline(always)]
+    fn value<S: Simd, V: Elementary<S, Element = T>>(&self, k: usize, state: &mut Running<V>) -> V {
+        state.value *= state.registers[self.links[k]];
+        state.value
+    }
+
+    #[inline(always)]
+    fn advance<S: Simd, V: Elementary<S, Element = T>>(z: V, delta: V) -> V {
+        let (sixth, half) = (V::of(z.token(), 1.0 / 6.0), V::of(z.token(), 0.5));
+        let square = delta * delta;
+        z.mul_add(square.mul_add(delta.mul_add(sixth, half), delta), z)
+    }
+
+    #[inline(always)]
+    fn sums<S: Simd, V: Elementary<S, Element = T>, const G: usize>(
+        &self,
+        simd: S,
+        rows: &Rows<'_, T>,
+        z: &[V; G],
+    ) -> [Sums<V>; G] {
+        sums(simd, self, rows, z)
+    }
+
+    #[inline(always)]
+    fn more_sums<S: Simd, V: Elementary<S, Element = T>>(
+        &self,
+        simd: S,
+        rows: &Rows<'_, T>,
+        z: V,
+    ) -> MoreSums<V> {
+        more_sums(simd, self, rows, z)
+    }
+}
+
+impl<T: Copy> Sampled<T> for Chain<T> {
+    const EXPONENTIAL: bool = true;
+
+    #[inline(always)]
+    fn sample<S: Simd, V: Elementary<S, Element = T>>(
+        &self,
+        k: usize,
+        state: &mut Running<V>,
+    ) -> [V; 4] {
+        let f = self.value(k, state);
+        let first = f * self.powers[k];
+        let second = first * self.powers[k];
+        [f, first, second, second * self.powers[k]]
+    }
+}
+
+impl LaneCurve for Mixed {
+    type Single = Chain<f32>;
+    type Double = Chain<f64>;
+
+    #[inline(always)]
+    fn single(&self) -> &Chain<f32> {
+        &self.single
+    }
+
+    #[inline(always)]
+    fn double(&self) -> &Chain<f64> {
+        &self.double
+    }
+
+    #[inline(always)]
+    fn order(&self) -> &[usize] {
+        &self.scale.order
+    }
+
+    fn coordinate(&self, rate: f64) -> f64 {
+        (-rate * self.scale.step).exp()
+    }
+
+    fn falls(&self) -> bool {
+        true
+    }
+
+    fn step_max(&self) -> f64 {
+        0.8
+    }
+
+    #[inline(always)]
+    fn divisor<S: Simd>(&self, z: f64x8<S>) -> f64x8<S> {
+        z
+    }
+
+    #[inline(always)]
+    fn rate<S: Simd>(&self, z: f64x8<S>, _: f64x8<S>) -> [f64x8<S>; 2] {
+        let per_step = -1.0 / self.scale.step;
+        [Elementary::ln(z) * per_step, z.simd.splat_f64x8(per_step)]
+    }
+
+    #[inline(always)]
+    fn origin(&self) -> f64 {
+        self.scale.origin
+    }
+
+    #[inline(always)]
+    fn factor<S: Simd>(&self, rate: f64x8<S>, inverse: f64x8<S>) -> f64x8<S> {
+        self.scale.factor(rate, inverse)
+    }
+}
