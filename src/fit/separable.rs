@@ -2,8 +2,13 @@
 
 use super::{HeadlineRule, total_sum_of_squares};
 use crate::error::Result;
-use crate::model::{Estimator, Fit, FitStatus, Headline, Parameter, VoxelData};
-use crate::solver::variable_projection::{Basis, Ending, VariableProjection};
+use crate::model::{
+    Detail, Estimator, Fit, FitBlock, FitStatus, Headline, LaneData, Parameter, VoxelData,
+    one_by_one,
+};
+use crate::solver::variable_projection::{
+    Basis, Ending, Endings, LaneColumns, LaneSamples, Quantity, VariableProjection,
+};
 
 /// Fits amplitude × curve(rate); reports the headline parameter and the amplitude.
 ///
@@ -31,6 +36,47 @@ impl<B: Basis> SeparableFit<B> {
         let rule = HeadlineRule { headline, bounds: parameters[0].bounds };
         Ok(Self { solver, rule, parameters: parameters.to_vec() })
     }
+}
+
+impl<B> SeparableFit<B> {
+    /// What the solver of lanes reports of the rate.
+    fn quantity(&self, detail: Detail) -> Quantity {
+        let [low, high] = self.rule.bounds;
+        let reciprocal = self.rule.headline == Headline::InverseRate;
+        Quantity {
+            reciprocal,
+            at_bounds: if reciprocal { [high, low] } else { [low, high] },
+            everything: detail == Detail::Everything,
+        }
+    }
+
+    /// How the solver of lanes writes the status of the headline; no lane is outside.
+    fn endings(&self) -> Endings<FitStatus> {
+        Endings {
+            converged: FitStatus::Converged,
+            at_lower_bound: self.rule.status(FitStatus::AtLowerBound),
+            at_upper_bound: self.rule.status(FitStatus::AtUpperBound),
+            undecided: FitStatus::Outside,
+        }
+    }
+}
+
+/// The columns of a block for the solver of lanes.
+fn columns(block: &mut FitBlock) -> Option<LaneColumns<'_, FitStatus>> {
+    let [estimates, amplitudes] = block.estimates.as_mut_slice() else { return None };
+    let [variances, amplitude_variances] = block.unscaled_variances.as_mut_slice() else {
+        return None;
+    };
+    Some(LaneColumns {
+        endings: &mut block.status,
+        estimates,
+        amplitudes,
+        variances,
+        amplitude_variances,
+        residual_sums: &mut block.residual_sum_of_squares,
+        total_sums: &mut block.total_sum_of_squares,
+        evaluations: &mut block.evaluations,
+    })
 }
 
 /// What became of the rate.
@@ -74,6 +120,25 @@ impl<B: Basis> Estimator for SeparableFit<B> {
         fit.residual_sum_of_squares = found.residual_sum_of_squares;
         fit.total_sum_of_squares = total_sum_of_squares(voxel.samples);
         fit.degrees_of_freedom = voxel.samples.len().saturating_sub(2);
+    }
+
+    fn estimate_block(&self, lanes: LaneData<'_>, block: &mut FitBlock) {
+        block.resize(lanes.n_lanes);
+        let samples = LaneSamples { values: lanes.samples, n_lanes: lanes.n_lanes };
+        let quantity = self.quantity(block.detail);
+        let undecided = columns(block).and_then(|mut columns| {
+            self.solver.solve_lanes(samples, &quantity, &self.endings(), &mut columns)
+        });
+        match undecided {
+            None => one_by_one(self, lanes, block, |_| true),
+            Some(undecided) => {
+                let degrees = u16::try_from(self.n_samples().saturating_sub(2));
+                block.degrees_of_freedom.fill(degrees.unwrap_or(u16::MAX));
+                if undecided > 0 {
+                    one_by_one(self, lanes, block, |status| status == FitStatus::Outside);
+                }
+            }
+        }
     }
 
     fn expected(&self, _: VoxelData<'_>, fit: &Fit, scratch: &mut [f64], expected: &mut [f64]) {

@@ -10,7 +10,7 @@
 //! doi:10.1016/0022-2364(86)90433-6.
 
 use super::Parameter;
-use crate::solver::variable_projection::Basis;
+use crate::solver::variable_projection::{Basis, LaneForm};
 
 /// Mono-exponential decay over an abscissa such as b-values or echo times.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,6 +70,10 @@ impl Basis for Exponential {
     fn log_factor(&self, rate: f64) -> [f64; 2] {
         [-rate * self.origin, -self.origin]
     }
+
+    fn lane_form(&self) -> Option<LaneForm> {
+        Some(LaneForm::Exponential { abscissae: self.abscissae.clone() })
+    }
 }
 
 /// Steady state of a spoiled gradient echo over flip angles.
@@ -124,6 +128,12 @@ impl Basis for SpoiledGradientEcho {
             *f1 = sine * versine * tr * e / (d * d);
             *f2 = -*f1 * tr * (1.0 + cosine * e) / d;
         }
+    }
+
+    fn lane_form(&self) -> Option<LaneForm> {
+        let pulse = |&[sine, cosine, versine]: &[f64; 3]| [sine, cosine, versine];
+        let pulses = self.flips.iter().map(pulse).collect();
+        Some(LaneForm::Saturation { pulses, time: self.repetition_time_s })
     }
 }
 

@@ -181,7 +181,7 @@ pub trait Estimator: Send + Sync {
     /// [`Estimator::estimate`] gives, to the precision the estimator states, whatever its neighbours
     /// are. Batched estimators write their own.
     fn estimate_block(&self, lanes: LaneData<'_>, block: &mut FitBlock) {
-        one_by_one(self, lanes, block);
+        one_by_one(self, lanes, block, |_| true);
     }
 }
 

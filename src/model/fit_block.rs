@@ -127,11 +127,13 @@ impl FitBlock {
     }
 }
 
-/// Estimates lane after lane through [`Estimator::estimate`].
-pub(super) fn one_by_one<E: Estimator + ?Sized>(
+/// Estimates lane after lane through [`Estimator::estimate`], but only lanes whose status is `wanted`;
+/// the others keep what they have.
+pub fn one_by_one<E: Estimator + ?Sized>(
     estimator: &E,
     lanes: LaneData<'_>,
     block: &mut FitBlock,
+    wanted: impl Fn(FitStatus) -> bool,
 ) {
     block.resize(lanes.n_lanes);
     let mut scratch = std::mem::take(&mut block.scratch);
@@ -143,6 +145,9 @@ pub(super) fn one_by_one<E: Estimator + ?Sized>(
     one.samples.resize(estimator.n_samples(), 0.0);
     one.fixed.resize(estimator.n_fixed(), 0.0);
     for lane in 0..lanes.n_lanes {
+        if !wanted(block.status[lane]) {
+            continue;
+        }
         gather(lanes.samples, lane, &mut one.samples);
         gather(lanes.fixed, lane, &mut one.fixed);
         let voxel = VoxelData { samples: &one.samples, fixed: &one.fixed };

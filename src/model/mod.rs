@@ -12,7 +12,7 @@ mod t2;
 
 pub use curve::{Curve, Exponential, Headline, Separable, SpoiledGradientEcho};
 pub use estimate::{Estimator, Fit, FitStatus, VoxelData};
-pub use fit_block::{Detail, FitBlock, LaneData};
+pub use fit_block::{Detail, FitBlock, LaneData, one_by_one};
 
 use crate::acquisition::{Protocol, ProtocolKind};
 use crate::error::{Error, Result};

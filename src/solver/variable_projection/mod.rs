@@ -18,9 +18,13 @@
 //! whose variables separate", SIAM J Numer Anal 1973, doi:10.1137/0710036.
 
 mod dictionary;
+mod lanes;
+
+pub use lanes::{Endings, LaneColumns, LaneSamples, Quantity};
 
 use crate::error::{Error, Result};
 use dictionary::Dictionary;
+use lanes::Lanes;
 
 /// Newton stops after a step below this fraction of the rate's natural scale (per radian of arc, or
 /// the rate itself): the error that remains is the square of it.
@@ -44,6 +48,28 @@ pub trait Basis: Send + Sync {
         let _ = rate;
         [0.0, 0.0]
     }
+
+    /// The form that vectors of lanes evaluate, where there is one.
+    fn lane_form(&self) -> Option<LaneForm> {
+        None
+    }
+}
+
+/// Curves that vectors of lanes can evaluate.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LaneForm {
+    /// f = e^(−rate·abscissa).
+    Exponential {
+        /// One per sample, in the inverse unit of the rate.
+        abscissae: Vec<f64>,
+    },
+    /// f = s·v/(w + c·v) with v = 1 − e^(−rate·time).
+    Saturation {
+        /// (s, c, w) of every sample.
+        pulses: Vec<[f64; 3]>,
+        /// In the inverse unit of the rate.
+        time: f64,
+    },
 }
 
 /// Why the solver stopped.
@@ -87,6 +113,7 @@ pub struct VariableProjection<B> {
     weights: Vec<f64>,
     bounds: [f64; 2],
     dictionary: Dictionary,
+    lanes: Option<Lanes>,
 }
 
 /// Sums over the samples at one rate.
@@ -163,7 +190,9 @@ impl<B: Basis> VariableProjection<B> {
             .at_field("bounds"));
         }
         let dictionary = Dictionary::new(&basis, &weights, bounds)?;
-        Ok(Self { basis, weights, bounds, dictionary })
+        let alike = weights.iter().all(|&weight| weight.to_bits() == 1.0_f64.to_bits());
+        let lanes = if alike { Lanes::new(&basis, bounds, &dictionary) } else { None };
+        Ok(Self { basis, weights, bounds, dictionary, lanes })
     }
 
     /// The curve it fits.
@@ -198,6 +227,22 @@ impl<B: Basis> VariableProjection<B> {
             Some(best) => self.finish(best, scale, &mut work),
             None => Projection::without_estimate(Ending::NoPositiveAmplitude, work.evaluations),
         }
+    }
+
+    /// Solves all lanes of `samples` at once where the basis has a form for lanes and the samples
+    /// are not weighted; returns how many lanes are left undecided, for [`Self::solve`]. `None`, and
+    /// nothing written, where there is no such form.
+    ///
+    /// A settled lane is at the global optimum, as [`Self::solve`] would find it to 10⁻⁸ of the rate,
+    /// and depends on its own samples alone.
+    pub fn solve_lanes<E: Copy>(
+        &self,
+        samples: LaneSamples<'_>,
+        quantity: &Quantity,
+        endings: &Endings<E>,
+        columns: &mut LaneColumns<'_, E>,
+    ) -> Option<u32> {
+        self.lanes.as_ref().map(|lanes| lanes.solve(samples, quantity, endings, columns))
     }
 
     /// Polishes every local maximum that may be the highest.

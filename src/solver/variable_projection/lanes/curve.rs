@@ -1,0 +1,74 @@
+//! What the lanes need to know of a curve: its samples, one after another, at a coordinate of its
+//! own that makes them cheap.
+
+use fearless_simd::{Simd, f64x8};
+
+use crate::solver::elementary::Elementary;
+
+/// A curve f(coordinate) with constants of one precision `T`.
+///
+/// Derivatives are by `δ`, the unit in which [`Table::advance`] moves: the coordinate itself, or its
+/// logarithm.
+pub(super) trait Table<T> {
+    /// What is carried from sample to sample.
+    type State<V: Copy>: Copy;
+    /// Whether f·f″ = f′² at every sample, as for exponentials.
+    const EXPONENTIAL: bool;
+    /// Whether the first sample is 1 at every coordinate, so that its derivatives are 0.
+    const FIRST_IS_ONE: bool;
+
+    /// State before the first sample.
+    fn begin<S: Simd, V: Elementary<S, Element = T>>(&self, simd: S, z: V) -> Self::State<V>;
+
+    /// f of sample `k`; called for all samples in order, but not for a first that is 1.
+    fn value<S: Simd, V: Elementary<S, Element = T>>(
+        &self,
+        k: usize,
+        state: &mut Self::State<V>,
+    ) -> V;
+
+    /// f, f′ and f″ of sample `k`; called as [`Table::value`].
+    fn sample<S: Simd, V: Elementary<S, Element = T>>(
+        &self,
+        k: usize,
+        state: &mut Self::State<V>,
+    ) -> [V; 3];
+
+    /// f′·f‴ as a multiple of f″², the same at every sample and coordinate.
+    const THIRD: f64;
+
+    /// f, f′, f″ and f‴ of sample `k`; called as [`Table::value`].
+    fn sample_with_third<S: Simd, V: Elementary<S, Element = T>>(
+        &self,
+        k: usize,
+        state: &mut Self::State<V>,
+    ) -> [V; 4];
+
+    /// The coordinate `delta` further on, to second order in `delta`.
+    fn advance<S: Simd, V: Elementary<S, Element = T>>(z: V, delta: V) -> V;
+}
+
+/// A curve in both precisions, and how its coordinate belongs to the rate.
+pub(super) trait LaneCurve {
+    type Single: Table<f32>;
+    type Double: Table<f64>;
+
+    fn single(&self) -> &Self::Single;
+    fn double(&self) -> &Self::Double;
+
+    /// Which sample of the series stands at each place of the tables.
+    fn order(&self) -> &[usize];
+
+    /// The coordinate of a rate, and whether it falls with the rate.
+    fn coordinate(&self, rate: f64) -> f64;
+    fn falls(&self) -> bool;
+
+    /// Longest `δ` that [`Table::advance`] takes.
+    fn step_max(&self) -> f64;
+
+    /// The rate at a coordinate, and its derivative by `δ`.
+    fn rate<S: Simd>(&self, z: f64x8<S>) -> [f64x8<S>; 2];
+
+    /// The model's own curve is e^(−rate·origin) times the curve of the tables.
+    fn origin(&self) -> f64;
+}
