@@ -22,5 +22,6 @@ mod real_data;
 mod recovery;
 mod shared_data;
 mod simulated_cohorts;
+mod streaming;
 mod tables;
 mod tidy;
