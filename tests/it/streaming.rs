@@ -120,6 +120,8 @@ fn pieces_give_the_bytes_of_the_whole() {
         same(&whole, &with(&gzipped, output("memory"), 8 << 30, false));
         // The series needs 704 000 bytes: it is inflated beside the output.
         same(&whole, &with(&gzipped, output("spooled"), 200_000, false));
+        // Sidecars name their source, which here is another file.
+        let whole = with(&plain, output("whole-plain"), 8 << 30, true);
         same(&whole, &with(&plain, output("disk"), 200_000, false));
         for n_threads in [1, 3] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
