@@ -25,5 +25,6 @@ mod recovery;
 mod rician_bias;
 mod shared_data;
 mod simulated_cohorts;
+mod streaming;
 mod tables;
 mod tidy;

@@ -77,19 +77,21 @@ pub fn read_series(path: &Path, limits: &ReadLimits) -> Result<Image<Series>> {
 ///
 /// As [`read_series`]; `Format` when there are several volumes.
 pub fn read_volume(path: &Path, limits: &ReadLimits) -> Result<Image<Volume<f64>>> {
-    let header = read_header(path, limits)?;
-    if header.n_volumes() != 1 {
-        return Err(Error::format(format!(
-            "{} volumes, but one 3-D image is needed",
-            header.n_volumes()
-        ))
-        .at_path(path)
-        .at_field("dim[4]")
-        .hint("extract the volume that is meant"));
-    }
+    one_volume(read_header(path, limits)?, path)?;
     let series = read_series(path, limits)?;
     let volume = series.image.volume(0);
     Ok(series.replace(volume))
+}
+
+/// Passes a header of one volume.
+fn one_volume(header: Header, path: &Path) -> Result<Header> {
+    if header.n_volumes() == 1 {
+        return Ok(header);
+    }
+    Err(Error::format(format!("{} volumes, but one 3-D image is needed", header.n_volumes()))
+        .at_path(path)
+        .at_field("dim[4]")
+        .hint("extract the volume that is meant"))
 }
 
 /// Reads a label image: whole numbers from 0 to 4 294 967 295, in any stored type.
@@ -98,21 +100,44 @@ pub fn read_volume(path: &Path, limits: &ReadLimits) -> Result<Image<Volume<f64>
 ///
 /// As [`read_volume`]; `Value` naming the first voxel `[i, j, k]` that holds something else.
 pub fn read_labels(path: &Path, limits: &ReadLimits) -> Result<Image<Volume<u32>>> {
-    let read = read_volume(path, limits)?;
-    let tolerance = if read.header.scaling() == Scaling::IDENTITY { 0.0 } else { WHOLE_TOLERANCE };
-    let grid = *read.image.grid();
-    let labels = read.image.voxels().iter().enumerate().map(|(index, &value)| {
-        label(value, tolerance).ok_or_else(|| {
-            Error::value(format!(
-                "voxel {:?} holds {value}, but labels are whole numbers from 0 on",
-                grid.voxel(index)
-            ))
-            .at_path(path)
-            .hint("give the label image, not an intensity image or a resampled one")
-        })
-    });
-    let labels = Volume::new(grid, labels.collect::<Result<Vec<u32>>>()?)?;
+    let (read, labels) = labels(path, limits, |label| label)?;
+    let labels = Volume::new(*read.header.grid(), labels)?;
     Ok(read.replace(labels))
+}
+
+/// The labels at `path`, each as `keep` makes of it, and the image without them.
+fn labels<T>(
+    path: &Path,
+    limits: &ReadLimits,
+    mut keep: impl FnMut(u32) -> T,
+) -> Result<(Image<()>, Vec<T>)> {
+    let location = Location::of(path)?;
+    let header = one_volume(file::header(&location, *limits)?, path)?;
+    let bytes = file::voxels(&location, &header, *limits)?;
+    let scaling = header.scaling();
+    let tolerance = if scaling == Scaling::IDENTITY { 0.0 } else { WHOLE_TOLERANCE };
+    let (kind, stored) = ((header.datatype(), header.byte_order()), bytes.voxels());
+    let mut labels = Vec::with_capacity(header.grid().n_voxels());
+    let mut signals = [0.0; 512];
+    for stored in stored.chunks(signals.len() * kind.0.n_bytes()) {
+        let signals = &mut signals[..stored.len() / kind.0.n_bytes()];
+        datatype::signals_into(kind, scaling, stored, signals);
+        for &value in &*signals {
+            let label = label(value, tolerance).ok_or_else(|| {
+                Error::value(format!(
+                    "voxel {:?} holds {value}, but labels are whole numbers from 0 on",
+                    header.grid().voxel(labels.len())
+                ))
+                .at_path(path)
+                .hint("give the label image, not an intensity image or a resampled one")
+            })?;
+            labels.push(keep(label));
+        }
+    }
+    let n_rounded = datatype::count_rounded(kind.0, kind.1, stored);
+    let found = Oddities { n_non_finite: 0, n_rounded };
+    let warnings = stored::warnings(&header, bytes.n_trailing, found);
+    Ok((Image { image: (), header, warnings, n_non_finite: 0 }, labels))
 }
 
 /// Reads a mask: 0 outside, one other value inside, at least one voxel inside.
@@ -121,14 +146,19 @@ pub fn read_labels(path: &Path, limits: &ReadLimits) -> Result<Image<Volume<u32>
 ///
 /// As [`read_labels`]; `Value` when there are several values inside, or none.
 pub fn read_mask(path: &Path, limits: &ReadLimits) -> Result<Image<Mask>> {
-    let mut read = read_labels(path, limits)?;
-    let mut values = read.image.voxels().iter().copied().filter(|&value| value != 0);
-    let Some(inside) = values.next() else {
+    let (mut inside, mut other) = (None, None);
+    let (mut read, flags) = labels(path, limits, |label| {
+        if label != 0 && *inside.get_or_insert(label) != label {
+            other.get_or_insert(label);
+        }
+        label != 0
+    })?;
+    let Some(inside) = inside else {
         return Err(Error::value("the mask is empty: every voxel is 0")
             .at_path(path)
             .hint("check that the mask was drawn on this image and saved"));
     };
-    if let Some(other) = values.find(|&value| value != inside) {
+    if let Some(other) = other {
         return Err(Error::value(format!(
             "a mask holds 0 and one other value, this one holds {inside} and {other}"
         ))
@@ -138,7 +168,7 @@ pub fn read_mask(path: &Path, limits: &ReadLimits) -> Result<Image<Mask>> {
     if inside != 1 {
         read.warnings.push(format!("the mask holds 0 and {inside}; {inside} is taken as inside"));
     }
-    let mask = Mask::new(read.image.map(|&value| value != 0));
+    let mask = Mask::new(Volume::new(*read.header.grid(), flags)?);
     Ok(read.replace(mask))
 }
 
@@ -157,6 +187,10 @@ fn count_non_finite(samples: &Samples, header: &Header) -> usize {
 
 /// The label that `value` means, if any.
 fn label(value: f64, tolerance: f64) -> Option<u32> {
+    let direct = value as u32;
+    if f64::from(direct).to_bits() == value.to_bits() {
+        return Some(direct);
+    }
     let whole = value.round();
     let is_whole = (value - whole).abs() <= tolerance * whole.abs().max(1.0);
     (is_whole && 0.0 <= whole && whole <= f64::from(u32::MAX)).then_some(whole as u32)

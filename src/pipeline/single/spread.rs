@@ -86,16 +86,15 @@ fn median(values: &[f32]) -> f64 {
     if n == 0 {
         return f64::NAN;
     }
-    let mut keys: Vec<i32> = Vec::new();
-    let [low, high] = [(n - 1) / 2, n / 2].map(|place| f64::from(ranked(values, place, &mut keys)));
+    let [low, high] = ranked(values, (n - 1) / 2).map(f64::from);
     if n % 2 == 1 { low } else { f64::midpoint(low, high) }
 }
 
-/// The value at `place` of the sorted values.
+/// The values at `place` of the sorted values and after it, where there is one.
 ///
-/// A sorted sample tells between which two values it lies, nearly always; then few values are left
+/// A sorted sample tells between which two values they lie, nearly always; then few values are left
 /// to be sorted.
-fn ranked(values: &[f32], place: usize, between: &mut Vec<i32>) -> f32 {
+fn ranked(values: &[f32], place: usize) -> [f32; 2] {
     const STEP: usize = 61;
     let mut sample: Vec<i32> = values.iter().step_by(STEP).copied().map(key).collect();
     sample.sort_unstable();
@@ -103,15 +102,22 @@ fn ranked(values: &[f32], place: usize, between: &mut Vec<i32>) -> f32 {
     let margin = 4 * (sample.len().isqrt() + 1);
     let low = sample[expected.saturating_sub(margin).min(sample.len() - 1)];
     let high = sample[(expected + margin).min(sample.len() - 1)];
-    between.clear();
-    between.extend(values.iter().copied().map(key).filter(|key| (low..=high).contains(key)));
-    let n_below = values.iter().filter(|&&value| key(value) < low).count();
-    if let Some(inside) = place.checked_sub(n_below).filter(|&inside| inside < between.len()) {
-        return value(*between.select_nth_unstable(inside).1);
+    let (mut n_below, mut between) = (0, Vec::new());
+    for key in values.iter().copied().map(key) {
+        n_below += usize::from(key < low);
+        if low <= key && key <= high {
+            between.push(key);
+        }
     }
-    between.clear();
-    between.extend(values.iter().copied().map(key));
-    value(*between.select_nth_unstable(place).1)
+    if let Some(inside) = place.checked_sub(n_below).filter(|&inside| inside + 1 < between.len()) {
+        return two_from(&mut between, inside);
+    }
+    two_from(&mut values.iter().copied().map(key).collect::<Vec<_>>(), place)
+}
+
+fn two_from(keys: &mut [i32], place: usize) -> [f32; 2] {
+    let (_, &mut first, after) = keys.select_nth_unstable(place);
+    [first, after.iter().copied().min().unwrap_or(first)].map(value)
 }
 
 /// Whole numbers that stand in the order of the values.
@@ -176,6 +182,7 @@ mod tests {
         let mut sorted = values.clone();
         sorted.sort_by(f32::total_cmp);
         let place = values.len() / 2;
-        assert!((ranked(&values, place, &mut Vec::new()) - sorted[place]).abs() < f32::EPSILON);
+        let bits = |pair: [f32; 2]| pair.map(f32::to_bits);
+        assert_eq!(bits(ranked(&values, place)), bits([sorted[place], sorted[place + 1]]));
     }
 }

@@ -14,7 +14,7 @@ use super::spread::Spread;
 use super::tile::{Tile, Tiles, Worker};
 use super::{MapRequest, MapResult, fixed_maps, mask_on, stem};
 use crate::acquisition::Protocol;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::fit::FitSettings;
 use crate::image::Mask;
 use crate::io::atomic::{self, Pending};
@@ -45,9 +45,7 @@ pub(super) fn map(
     let settings = FitSettings { sigma, ..plan.settings()? };
     let estimator = estimator(plan, &source.protocol, arrival, &settings).map_err(at_first)?;
     require_inputs(estimator.as_ref(), series.n_volumes(), fixed.len()).map_err(at_first)?;
-    let mut maps = request.maps.kinds(estimator.parameters());
-    maps.retain(|&kind| kind != MapKind::Uncertainty);
-    maps.retain(|&kind| kind != MapKind::ChiSquare || sigma.is_some());
+    let maps = maps_of_one_pass(request, estimator.parameters(), sigma)?;
     let tiles = Tiles {
         series: &series,
         region: region.as_ref(),
@@ -62,24 +60,31 @@ pub(super) fn map(
     let names = MapNames { request, source, parameters: estimator.parameters(), stem: &stem };
     let n_voxels = region.as_ref().map_or(grid.n_voxels(), Mask::len);
     observer.observe(&Event::StageStarted { name: "fit", n_voxels });
-    let mut outcome = run(tiles, &names, observer)?;
+    let outcome = run(tiles, &names, observer)?;
     let mut warnings = series.warnings(&outcome.oddities);
     warnings.extend(arrival.and_then(|arrival| arrival.warning()));
     warnings.extend(notes);
     for warning in &warnings {
         observer.observe(&Event::Warning(warning));
     }
-    let (written, files) = outcome.files(&names, &maps)?;
-    atomic::finish(files)?;
-    Ok(MapResult {
-        n_voxels,
-        counts: outcome.status_counts(),
-        parameters: outcome.summaries(&maps, estimator.parameters()),
-        sigma,
-        arrival_s: arrival.map(|arrival| arrival.time_s()),
-        written,
-        warnings,
-    })
+    let arrival_s = arrival.map(|arrival| arrival.time_s());
+    Ok(MapResult { arrival_s, warnings, ..outcome.write(&tiles, &names)? })
+}
+
+/// The chosen maps that need no second look at a voxel.
+fn maps_of_one_pass(
+    request: &MapRequest<'_>,
+    parameters: &[Parameter],
+    sigma: Option<f64>,
+) -> Result<Vec<MapKind>> {
+    let mut maps = request.maps.kinds(parameters);
+    maps.retain(|&kind| kind != MapKind::Uncertainty);
+    maps.retain(|&kind| kind != MapKind::ChiSquare || sigma.is_some());
+    if maps.is_empty() {
+        return Err(Error::new(ErrorKind::Usage, "none of the chosen maps can be made")
+            .hint("uncertainty needs pseudo-experiments, chisquare a noise level"));
+    }
+    Ok(maps)
 }
 
 /// Where the bolus arrives; to find it, the region is read once more than for the fit.
@@ -226,12 +231,25 @@ impl Outcome {
         counts.map(|(status, count)| (status.name().to_owned(), count)).collect()
     }
 
-    fn summaries(self, maps: &[MapKind], parameters: &[Parameter]) -> Vec<super::ParameterSummary> {
-        let estimates = maps.iter().filter_map(|kind| match kind {
-            MapKind::Estimate(index) => Some(&parameters[*index]),
+    /// Brings all files to the disk.
+    fn write(mut self, tiles: &Tiles<'_>, names: &MapNames<'_>) -> Result<MapResult> {
+        let (written, files) = self.files(names, tiles.maps)?;
+        atomic::finish(files)?;
+        let estimates = tiles.maps.iter().filter_map(|kind| match kind {
+            MapKind::Estimate(index) => Some(&names.parameters[*index]),
             _ => None,
         });
-        self.spreads.into_iter().zip(estimates).map(|(spread, p)| spread.summary(p)).collect()
+        let counts = self.status_counts();
+        let spreads = self.spreads.into_iter().zip(estimates);
+        Ok(MapResult {
+            n_voxels: self.counts.iter().sum(),
+            counts,
+            parameters: spreads.map(|(spread, p)| spread.summary(p)).collect(),
+            sigma: tiles.sigma,
+            arrival_s: None,
+            written,
+            warnings: Vec::new(),
+        })
     }
 }
 

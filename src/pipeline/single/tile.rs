@@ -306,9 +306,14 @@ fn collect(fits: &FitBlock, parameter: usize, values: &mut Vec<f64>) {
 /// Counts each status; in groups whose numbers fit into a byte, which the processor adds at once.
 fn count(status: &[FitStatus], counts: &mut [usize; FitStatus::ALL.len()]) {
     for group in status.chunks(255) {
+        let mut n_left = group.len();
         for (count, one) in counts.iter_mut().zip(FitStatus::ALL) {
             let n: u8 = group.iter().map(|&status| u8::from(status == one)).sum();
             *count += usize::from(n);
+            n_left -= usize::from(n);
+            if n_left == 0 {
+                break;
+            }
         }
     }
 }

@@ -43,21 +43,7 @@ pub(super) fn map(
     let parameters = result.parameters.clone();
     let names = MapNames { request, source, parameters: &parameters, stem: &stem };
     let maps = request.maps.kinds(&parameters);
-    let (mut written, mut files) = (Vec::new(), Vec::new());
-    for &kind in &maps {
-        if let Some(file) = file_of(kind, &names, &result, &loaded.header)? {
-            let (json, sidecar) = names.sidecar(kind)?;
-            written.extend([names.describe(kind).name, json]);
-            files.extend([file, sidecar]);
-        }
-    }
-    atomic::finish(files)?;
-    if request.with_table {
-        let place = VoxelPlace { participant_id: "sub-00", session_id: None, region: "image" };
-        let table = voxel_table::table(place, &result)?;
-        parquet::write(&request.output.join("voxels.parquet"), &table)?;
-        written.push("voxels.parquet".into());
-    }
+    let written = write(&names, &maps, &result, &loaded.header)?;
     Ok(MapResult {
         n_voxels: result.fits.n_voxels(),
         counts: status_counts(&result),
@@ -67,6 +53,31 @@ pub(super) fn map(
         written,
         warnings: result.warnings,
     })
+}
+
+/// Brings all files to the disk and gives their names.
+fn write(
+    names: &MapNames<'_>,
+    maps: &[MapKind],
+    result: &VoxelResult,
+    header: &Header,
+) -> Result<Vec<String>> {
+    let (mut written, mut files) = (Vec::new(), Vec::new());
+    for &kind in maps {
+        if let Some(file) = file_of(kind, names, result, header)? {
+            let (json, sidecar) = names.sidecar(kind)?;
+            written.extend([names.describe(kind).name, json]);
+            files.extend([file, sidecar]);
+        }
+    }
+    atomic::finish(files)?;
+    if names.request.with_table {
+        let place = VoxelPlace { participant_id: "sub-00", session_id: None, region: "image" };
+        let table = voxel_table::table(place, result)?;
+        parquet::write(&names.request.output.join("voxels.parquet"), &table)?;
+        written.push("voxels.parquet".into());
+    }
+    Ok(written)
 }
 
 /// The whole file of a map; none for a measure of quality that no voxel has.

@@ -199,3 +199,6 @@ fn header(lengths: &[u8; N_SYMBOLS], writer: &mut BitWriter<'_>) {
         writer.one(Code::new(bits, 4));
     }
 }
+
+#[cfg(test)]
+mod tests;
