@@ -116,7 +116,7 @@ impl Ivim {
         };
         let (starts, pairs) = part([0, N_FAST]);
         let valleys = VALLEYS.into_iter().map(part).collect();
-        Ok(Self { starts, b_values, pairs, valleys })
+        Ok(Self { b_values, starts, pairs, valleys })
     }
 }
 
