@@ -210,7 +210,9 @@ fn a_wrong_command_line_ends_with_64() {
     for (arguments, text) in [
         (
             vec!["models", "adcx"],
-            "`adcx` is not a model\n   = hint: one of adc, t2, t1_vfa, tofts, extended_tofts, iauc60",
+            "`adcx` is not a model
+   = hint: one of adc, ivim, kurtosis, t2, t2_offset, t1_vfa, tofts, \
+             extended_tofts, iauc60",
         ),
         (
             vec!["simulate", "x", "-o", "m"],

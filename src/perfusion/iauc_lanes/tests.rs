@@ -238,29 +238,3 @@ fn a_lane_has_the_same_bits_in_any_block() {
     let few = Block::new(&settings, 5, 1.0);
     assert!(compare(&estimator, &few, 0.1)[0] < 1e-15);
 }
-
-#[test]
-#[ignore = "timing: run alone"]
-fn timing_of_lanes_against_single_voxels() {
-    let settings = settings(regular(60, 5.0), 26.1);
-    let estimator = IaucEstimator::new(&settings).unwrap();
-    let blocks: Vec<Block> = (0..40).map(|_| Block::new(&settings, 512, 1.0)).collect();
-    for detail in [Detail::Everything, Detail::Estimates] {
-        let mut fits = FitBlock::new(1, detail);
-        let mut best = f64::INFINITY;
-        for _ in 0..30 {
-            let start = std::time::Instant::now();
-            for block in &blocks {
-                estimator.estimate_block(block.data(), &mut fits);
-            }
-            best = best.min(start.elapsed().as_secs_f64());
-        }
-        let ns = 1e9 * best / (40.0 * 512.0);
-        let start = std::time::Instant::now();
-        for lane in 0..512 {
-            std::hint::black_box(scalar(&estimator, &blocks[0], lane));
-        }
-        let single = 1e9 * start.elapsed().as_secs_f64() / 512.0;
-        assert!(ns < 0.0, "{detail:?}: {ns:.2} ns, single {single:.0} ns");
-    }
-}
