@@ -10,8 +10,10 @@
     reason = "a kernel is compiled for the instruction set of the function it is inlined into"
 )]
 
+use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
-use fearless_simd::{f64x8, i64x8, u64x8};
+
+use crate::solver::elementary::Elementary;
 
 /// Voxels that are worked on together.
 pub(super) const LANES: usize = 8;
@@ -38,10 +40,12 @@ pub(super) fn logarithm_of_ratio<S: Simd>(simd: S, p: f64x8<S>, q: f64x8<S>) -> 
     /// Above it the polynomial of a mantissa in √½–√2 does not hold.
     const LARGEST: f64 = 0.171_572;
     let s = (p - q) / (p + q);
-    if s.abs().simd_le(LARGEST).all_true() {
-        return logarithm_by_artanh(simd, s);
+    let near = logarithm_by_artanh(simd, s);
+    let is_near = s.abs().simd_le(LARGEST);
+    if is_near.all_true() {
+        return near;
     }
-    logarithm(simd, p / q)
+    is_near.select(near, logarithm(simd, p / q))
 }
 
 /// 2·artanh(s) for |s| up to 0.1716.
@@ -65,37 +69,9 @@ fn logarithm_by_artanh<S: Simd>(simd: S, s: f64x8<S>) -> f64x8<S> {
 
 /// ln x of positive normal numbers below 1e300 to 2 ulp, else NaN.
 #[inline(always)]
-pub(super) fn logarithm<S: Simd>(simd: S, x: f64x8<S>) -> f64x8<S> {
-    const SQRT_HALF_BITS: u64 = 0x3fe6_a09e_667f_3bcd;
-    const LN_2_HIGH: f64 = 6.931_471_803_691_238e-1;
-    const LN_2_LOW: f64 = 1.908_214_929_270_587_7e-10;
-    let bits: u64x8<S> = x.to_bits();
-    let from_half = bits - u64x8::splat(simd, SQRT_HALF_BITS);
-    let exponent: i64x8<S> = from_half.bitcast::<i64x8<S>>() >> 52;
-    let mantissa = bits - (exponent.bitcast::<u64x8<S>>() << 52);
-    let exponent: f64x8<S> = exponent.to_float();
-    let f = f64x8::from_bits(mantissa) - 1.0;
-    let of_mantissa = logarithm_by_artanh(simd, f / (f + 2.0));
-    let logarithm = exponent.mul_add(LN_2_HIGH, exponent.mul_add(LN_2_LOW, of_mantissa));
+fn logarithm<S: Simd>(simd: S, x: f64x8<S>) -> f64x8<S> {
     let is_normal = x.simd_ge(f64::MIN_POSITIVE) & x.simd_le(1e300);
-    is_normal.select(logarithm, constant(simd, f64::NAN))
-}
-
-/// e^x for |x| up to 700, to a few ulp.
-#[inline(always)]
-pub(super) fn exponential<S: Simd>(simd: S, x: f64x8<S>) -> f64x8<S> {
-    const LN_2_HIGH: f64 = 6.931_471_803_691_238e-1;
-    const LN_2_LOW: f64 = 1.908_214_929_270_587_7e-10;
-    let powers = (x * std::f64::consts::LOG2_E).round_ties_even();
-    let rest = powers.mul_add(-LN_2_LOW, powers.mul_add(-LN_2_HIGH, x));
-    // Taylor series; the first term left out is below 0.35¹⁴/14! ≈ 5e-18.
-    let mut sum = constant(simd, 1.0);
-    for n in (1..=13_u32).rev() {
-        sum = (rest * (1.0 / f64::from(n))).mul_add(sum, 1.0);
-    }
-    let shift: i64x8<S> = powers.to_int();
-    let bits = sum.to_bits() + (shift << 52).bitcast::<u64x8<S>>();
-    f64x8::from_bits(bits)
+    is_normal.select(x.ln(), constant(simd, f64::NAN))
 }
 
 /// 1 − e^(−x) for x in 0–0.5, to a few ulp of the result.
@@ -124,7 +100,6 @@ mod tests {
     enum Function {
         Logarithm,
         Recovery,
-        Exponential,
     }
 
     #[inline(always)]
@@ -133,7 +108,6 @@ mod tests {
         let y = match function {
             Function::Logarithm => logarithm(simd, x),
             Function::Recovery => recovery_of_short_times(simd, x),
-            Function::Exponential => exponential(simd, x),
         };
         y.to_array()
     }
@@ -141,16 +115,6 @@ mod tests {
     fn map(values: [f64; 8], function: Function) -> [f64; 8] {
         let level = Level::new();
         dispatch!(level, simd => kernel(simd, values, function))
-    }
-
-    #[test]
-    fn the_exponential_is_that_of_the_library() {
-        for step in -7000..7000 {
-            let x = f64::from(step) * 0.1 + 1e-3;
-            for (value, found) in [x; 8].into_iter().zip(map([x; 8], Function::Exponential)) {
-                assert!((found / value.exp() - 1.0).abs() < 1e-15, "{value} {found}");
-            }
-        }
     }
 
     #[test]

@@ -18,10 +18,11 @@ use fearless_simd::prelude::*;
 use fearless_simd::{Level, dispatch, f64x8, mask64x8};
 
 use super::concentration_lanes::{Baseline, Echo, Eight};
-use super::lanes::{LANES, constant, exponential, load, logarithm_of_ratio, starts};
+use super::lanes::{LANES, constant, load, logarithm_of_ratio, starts};
 use super::rate_series::{Family, N_PLACES, PLACE_BLOCK, RateSeries, log_rate, log_rate_slope};
 use super::tofts_series::{Best, Local, polynomials, project, slopes_of};
 use crate::model::{Detail, FitBlock, FitStatus, LaneData};
+use crate::solver::elementary::Elementary;
 
 /// Newton steps before a voxel goes its own way.
 const STEPS_MAX: usize = 12;
@@ -468,9 +469,9 @@ impl ExchangeKernel {
         let [own, plain] = &plasma.locals;
         let lanes = *at..at + LANES;
         let log_norm = start.without_plasma.select(plain.log_norm, own.log_norm);
-        let ktrans = optimum.amplitude * exponential(simd, -log_norm);
+        let ktrans = optimum.amplitude * (-log_norm).exp();
         let logarithm = optimum.x * -log_rate_slope() - log_rate(0.0);
-        let ve = ktrans * exponential(simd, logarithm);
+        let ve = ktrans * logarithm.exp();
         ktrans.store_slice(&mut block.estimates[0][lanes.clone()]);
         ve.store_slice(&mut block.estimates[1][lanes.clone()]);
         let outside = optimum.x.abs().simd_ge(1.0);
