@@ -1,5 +1,6 @@
 //! Every voxel of a mask through one estimator, in parallel and always to the same bits.
 
+use fearless_simd::{Level, Simd, dispatch};
 use rayon::prelude::*;
 
 use super::Fits;
@@ -166,14 +167,49 @@ impl Block<'_> {
         for (own, estimates) in self.estimates.iter_mut().zip(&fits.estimates) {
             own.copy_from_slice(estimates);
         }
-        for lane in 0..self.voxels.len() {
-            self.r_squared[lane] = fits.r_squared(lane);
-            let sigma =
-                noise.map_or_else(|| fits.residual_variance(lane).sqrt(), NoiseLevel::sigma);
-            for (own, variances) in self.standard_errors.iter_mut().zip(&fits.unscaled_variances) {
-                own[lane] = sigma * variances[lane].sqrt();
-            }
+        let level = Level::new();
+        dispatch!(level, simd => r_squared(simd, fits, self.r_squared));
+        for (own, variances) in self.standard_errors.iter_mut().zip(&fits.unscaled_variances) {
+            let columns = Precision { variances, noise, fits };
+            dispatch!(level, simd => columns.standard_errors(simd, own));
         }
+    }
+}
+
+/// What standard errors are made of.
+struct Precision<'a> {
+    variances: &'a [f64],
+    noise: Option<&'a NoiseLevel>,
+    fits: &'a FitBlock,
+}
+
+impl Precision<'_> {
+    /// √(unscaled variance) times σ where it is known, else times the residual standard deviation.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "becomes part of the function of its instruction set")]
+    fn standard_errors<S: Simd>(&self, _: S, errors: &mut [f64]) {
+        if let Some(noise) = self.noise {
+            for (error, variance) in errors.iter_mut().zip(self.variances) {
+                *error = noise.sigma() * variance.sqrt();
+            }
+            return;
+        }
+        let residuals = &self.fits.residual_sum_of_squares;
+        let lanes = self.variances.iter().zip(residuals).zip(&self.fits.degrees_of_freedom);
+        for (error, ((variance, residual), &degrees)) in errors.iter_mut().zip(lanes) {
+            let degrees = if degrees == 0 { f64::NAN } else { f64::from(degrees) };
+            *error = (residual / degrees).sqrt() * variance.sqrt();
+        }
+    }
+}
+
+/// R² of every lane, as [`FitBlock::r_squared`].
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "becomes part of the function of its instruction set")]
+fn r_squared<S: Simd>(_: S, fits: &FitBlock, values: &mut [f64]) {
+    let sums = fits.residual_sum_of_squares.iter().zip(&fits.total_sum_of_squares);
+    for (value, (residual, &total)) in values.iter_mut().zip(sums) {
+        *value = if total > 0.0 { 1.0 - residual / total } else { f64::NAN };
     }
 }
 

@@ -6,6 +6,11 @@
 //! right side is negative for all s where tan φ is below the least (1 − u*·u(s))/|Pu(s)|: then no
 //! other maximum is as high. At a bound y also leans outwards, which lowers all other values as long
 //! as the curve has turned by less than a right angle from there.
+//!
+//! # Reference
+//!
+//! Federer, "Curvature measures", Trans Am Math Soc 1959, doi:10.1090/S0002-9947-1959-0110078-1 (the
+//! distance within which the nearest point of a curve is unique).
 
 use crate::solver::variable_projection::dictionary::Dictionary;
 

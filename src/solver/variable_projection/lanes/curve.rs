@@ -1,5 +1,10 @@
 //! What the lanes need to know of a curve: its samples, one after another, at a coordinate of its
 //! own that makes them cheap.
+//!
+//! # Reference
+//!
+//! Golub and Pereyra, "The differentiation of pseudo-inverses and nonlinear least squares problems
+//! whose variables separate", SIAM J Numer Anal 1973, doi:10.1137/0710036.
 
 use fearless_simd::{Simd, f64x8};
 

@@ -1,4 +1,9 @@
 //! Exponentials at any abscissae: one exponential function per sample. The coordinate is the rate.
+//!
+//! # Reference
+//!
+//! Golub and Pereyra, "The differentiation of pseudo-inverses and nonlinear least squares problems
+//! whose variables separate", SIAM J Numer Anal 1973, doi:10.1137/0710036.
 
 use fearless_simd::{Simd, f64x8};
 

@@ -1,5 +1,10 @@
 //! The largest step that divides all distances between the abscissae, and a chain of products that
 //! reaches their powers.
+//!
+//! # Reference
+//!
+//! Knuth, "The art of computer programming", vol. 2, 3rd ed., Addison-Wesley 1997, section 4.6.3
+//! (chains of multiplications to powers).
 
 use fearless_simd::{Simd, f64x8};
 

@@ -1,5 +1,10 @@
 //! Exponentials at multiples of one step: with x = e^(−rate·step) every sample is a power of x, and
 //! no sample needs an exponential function. δ is the change of ln x.
+//!
+//! # Reference
+//!
+//! Knuth, "The art of computer programming", vol. 2, 3rd ed., Addison-Wesley 1997, section 4.6.3
+//! (chains of multiplications to powers).
 
 use fearless_simd::{Simd, f64x8};
 

@@ -1,4 +1,9 @@
 //! What the lanes report, and where it is written.
+//!
+//! # Reference
+//!
+//! Golub and Pereyra, "The differentiation of pseudo-inverses and nonlinear least squares problems
+//! whose variables separate", SIAM J Numer Anal 1973, doi:10.1137/0710036.
 
 use fearless_simd::{Simd, f64x8, mask64x8, prelude::*};
 

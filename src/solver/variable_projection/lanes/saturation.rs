@@ -1,5 +1,10 @@
 //! Saturation recovered between pulses: f = s·v/(w + c·v) with v = 1 − e^(−rate·time), rational in
 //! the coordinate v. δ is the change of v.
+//!
+//! # Reference
+//!
+//! Ernst and Anderson, "Application of Fourier transform spectroscopy to magnetic resonance", Rev Sci
+//! Instrum 1966, doi:10.1063/1.1719961.
 
 use fearless_simd::{Simd, f64x8};
 

@@ -4,6 +4,11 @@
 //! t = (u′·y)/(u·y). For samples on the curve t rises with the coordinate; a polynomial through its
 //! inverse, made once per basis, is exact to about 10⁻³ without noise. It only decides how many
 //! Newton steps follow.
+//!
+//! # Reference
+//!
+//! Golub and Pereyra, "The differentiation of pseudo-inverses and nonlinear least squares problems
+//! whose variables separate", SIAM J Numer Anal 1973, doi:10.1137/0710036.
 
 use fearless_simd::{Simd, f32x16, prelude::*};
 

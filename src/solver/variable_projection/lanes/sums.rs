@@ -1,4 +1,9 @@
 //! Sums over the samples at one coordinate per lane, in either precision.
+//!
+//! # Reference
+//!
+//! Golub and Pereyra, "The differentiation of pseudo-inverses and nonlinear least squares problems
+//! whose variables separate", SIAM J Numer Anal 1973, doi:10.1137/0710036.
 
 use fearless_simd::Simd;
 

@@ -1,6 +1,11 @@
 //! Exponentials one step apart: with x = e^(−rate·step) the sums are polynomials, p = Σ `y[k]`·x^k
 //! and q = Q(x²) with Q(w) = Σ w^k, which Horner's scheme evaluates with all their derivatives.
 //! δ is the change of x.
+//!
+//! # Reference
+//!
+//! Higham, "Accuracy and stability of numerical algorithms", 2nd ed., SIAM 2002, chapter 5,
+//! doi:10.1137/1.9780898718027.
 
 use fearless_simd::{Simd, f64x8};
 
