@@ -248,6 +248,11 @@ fn fit_of(
         FitMethod::NonlinearLeastSquares => return least_squares(model, parameters),
         FitMethod::Segmented => return Ok(Box::new(SegmentedFit::new(model, parameters)?)),
         FitMethod::RicianLikelihood => {
+            if matches!(protocol, Protocol::Dynamic(_)) {
+                return Err(Error::value("concentrations have no Rician noise")
+                    .at_field("estimator")
+                    .hint("choose estimator `nlls`"));
+            }
             let sigma = known_sigma(settings, name)?;
             let start = least_squares((entry.build)(protocol)?, parameters)?;
             return Ok(Box::new(RicianFit::new(model, start, sigma)?));

@@ -59,8 +59,8 @@ pub struct NoiseInputs<'a> {
 /// Runs the method of `choice` on its part of `inputs`, and compares it with all others that apply.
 ///
 /// The others see at most eight volumes, which is enough to compare; one that cannot work on these
-/// data is left out. The choice stands whatever they say: `agreement` and, beyond 10 %, a warning
-/// tell the difference.
+/// data, or doubts itself, is left out. The choice stands whatever they say: `agreement` and, beyond 10 %, a warning
+/// tell the difference. A noise level that is given is compared with nothing.
 ///
 /// # Errors
 ///
@@ -69,7 +69,8 @@ pub fn estimate(choice: NoiseChoice, inputs: &NoiseInputs<'_>) -> Result<NoiseEs
     let mut estimate = match choice {
         NoiseChoice::Given { sigma, distribution } => {
             let level = NoiseLevel::new(sigma, distribution, NoiseMethod::Given, 0)?;
-            NoiseEstimate { level, agreement: None, others: Vec::new(), warnings: Vec::new() }
+            let (others, warnings) = (Vec::new(), Vec::new());
+            return Ok(NoiseEstimate { level, agreement: None, others, warnings });
         }
         NoiseChoice::Method(method) => run(method, inputs, &every_volume(inputs.series))?,
         NoiseChoice::Automatic => run(automatic(inputs), inputs, &every_volume(inputs.series))?,
@@ -78,8 +79,9 @@ pub fn estimate(choice: NoiseChoice, inputs: &NoiseInputs<'_>) -> Result<NoiseEs
     let others = NoiseMethod::ESTIMATED.into_iter().filter(|&method| {
         method != estimate.level.method() && (method != NoiseMethod::Residual || enough(inputs))
     });
-    let others: Vec<NoiseLevel> =
-        others.filter_map(|method| run(method, inputs, &volumes).ok()).map(|e| e.level).collect();
+    let others = others.filter_map(|method| run(method, inputs, &volumes).ok());
+    let others =
+        others.filter(|other| other.warnings.is_empty()).map(|other| other.level).collect();
     agreement::compare(&mut estimate, others);
     Ok(estimate)
 }
@@ -225,9 +227,9 @@ mod tests {
             assert!(found.warnings.is_empty(), "{:?}", found.warnings);
         }
         let distribution = NoiseDistribution::Rician;
-        let wrong = estimate(NoiseChoice::Given { sigma: 8.0, distribution }, &inputs).unwrap();
-        assert!((wrong.level.sigma() - 8.0).abs() < 1e-15 && wrong.others.len() == 6);
-        assert!(wrong.warnings[0].starts_with("noise level 8.0000 by given stands, since it was"));
+        let given = estimate(NoiseChoice::Given { sigma: 8.0, distribution }, &inputs).unwrap();
+        assert!((given.level.sigma() - 8.0).abs() < 1e-15 && given.others.is_empty());
+        assert!(given.warnings.is_empty());
     }
 
     #[test]
