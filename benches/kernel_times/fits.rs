@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::path::Path;
 
-use biomarker::fit::{Fits, Voxelwise, voxelwise};
+use biomarker::fit::{Fits, Voxelwise, voxelwise_into};
 use biomarker::image::{Mask, Series};
 use biomarker::io::nifti::{self, ReadLimits};
 use biomarker::model::{Detail, Estimator, FitBlock, LaneData};
@@ -41,7 +41,8 @@ pub(crate) struct Masked {
     series: Series,
     mask: Mask,
     estimator: Box<dyn Estimator>,
-    fits: Option<Fits>,
+    /// Columns that every run writes again.
+    fits: Fits,
 }
 
 impl Masked {
@@ -68,7 +69,8 @@ impl Masked {
             Some(name) => mask(folder, name)?,
             None => Mask::full(*series.grid()),
         };
-        Ok(Self { series, mask, estimator, fits: None })
+        let fits = Fits::empty(&mask);
+        Ok(Self { series, mask, estimator, fits })
     }
 }
 
@@ -78,15 +80,13 @@ impl Workload for Masked {
     }
 
     fn run(&mut self) -> Result<()> {
-        self.fits = None;
         let input = Voxelwise::new(&self.series, &self.mask);
-        self.fits = Some(voxelwise(&*self.estimator, &input)?);
-        Ok(())
+        Ok(voxelwise_into(&*self.estimator, &input, &mut self.fits)?)
     }
 
     /// The first parameter of up to 2000 voxels, evenly spread over the mask.
     fn values(&self) -> Vec<f64> {
-        let estimates = self.fits.as_ref().map_or(&[][..], |fits| &fits.estimates[0]);
+        let estimates = self.fits.estimates.first().map_or(&[][..], Vec::as_slice);
         reported(estimates.len()).map(|place| estimates[place]).collect()
     }
 }

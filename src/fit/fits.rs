@@ -27,6 +27,39 @@ pub struct Fits {
 }
 
 impl Fits {
+    /// No voxel fitted yet; made for [`voxelwise_into`](super::voxelwise_into).
+    pub fn empty(mask: &Mask) -> Self {
+        Self {
+            mask: mask.clone(),
+            estimates: Vec::new(),
+            standard_errors: Vec::new(),
+            status: Vec::new(),
+            residual_sum_of_squares: Vec::new(),
+            r_squared: Vec::new(),
+            degrees_of_freedom: Vec::new(),
+            evaluations: Vec::new(),
+        }
+    }
+
+    /// Makes columns for all voxels of `mask`; what stood in them means nothing.
+    pub(super) fn reset(&mut self, n_parameters: usize, mask: &Mask) {
+        let n = mask.len();
+        // A column that is short is made anew, because fresh zeros cost nothing until they are written.
+        let long = |column: &mut Vec<f64>| match column.len() >= n {
+            true => column.truncate(n),
+            false => *column = vec![0.0; n],
+        };
+        for columns in [&mut self.estimates, &mut self.standard_errors] {
+            columns.resize(n_parameters, Vec::new());
+            columns.iter_mut().for_each(long);
+        }
+        [&mut self.residual_sum_of_squares, &mut self.r_squared].into_iter().for_each(long);
+        self.status.resize(n, FitStatus::Outside);
+        self.degrees_of_freedom.resize(n, 0);
+        self.evaluations.resize(n, 0);
+        self.mask = mask.clone();
+    }
+
     /// Where the voxels are.
     pub fn grid(&self) -> &Grid {
         self.mask.grid()

@@ -22,7 +22,7 @@ pub use segmented::SegmentedFit;
 pub use selected::SelectedSamples;
 pub use separable::SeparableFit;
 pub use truncated::TruncatedDecay;
-pub use voxelwise::{Voxelwise, voxelwise};
+pub use voxelwise::{Voxelwise, voxelwise, voxelwise_into};
 
 use crate::model::{Fit, FitStatus, Headline, Parameter};
 

@@ -1,11 +1,12 @@
 //! Every voxel of a mask through one estimator, in parallel and always to the same bits.
 
-use fearless_simd::{Level, Simd, dispatch};
+use fearless_simd::prelude::*;
+use fearless_simd::{Level, dispatch, f64x8};
 use rayon::prelude::*;
 
 use super::Fits;
 use crate::error::{Error, Result};
-use crate::image::{Mask, Series, Volume};
+use crate::image::{Mask, Runs, Series, Volume};
 use crate::model::{Detail, Estimator, FitBlock, FitStatus, LaneData};
 use crate::noise::NoiseLevel;
 
@@ -42,9 +43,25 @@ impl<'a> Voxelwise<'a> {
 /// `Mismatch` when the grids of series, mask or constants differ, or the number of volumes or
 /// constants is not what the estimator needs.
 pub fn voxelwise(estimator: &dyn Estimator, input: &Voxelwise<'_>) -> Result<Fits> {
+    let mut fits = Fits::empty(input.mask);
+    voxelwise_into(estimator, input, &mut fits)?;
+    Ok(fits)
+}
+
+/// As [`voxelwise`], into the columns of `fits`, whose memory is used again: the pages of new columns
+/// cost as much as the fits.
+///
+/// # Errors
+///
+/// As [`voxelwise`]; then `fits` is unchanged.
+pub fn voxelwise_into(
+    estimator: &dyn Estimator,
+    input: &Voxelwise<'_>,
+    fits: &mut Fits,
+) -> Result<()> {
     check(estimator, input)?;
-    let mut fits = empty(estimator.parameters().len(), input.mask);
-    let mut blocks = blocks(&mut fits);
+    fits.reset(estimator.parameters().len(), input.mask);
+    let mut blocks = blocks(fits);
     blocks.par_iter_mut().for_each_init(
         || Worker::new(estimator),
         |worker, block| {
@@ -55,7 +72,7 @@ pub fn voxelwise(estimator: &dyn Estimator, input: &Voxelwise<'_>) -> Result<Fit
             }
         },
     );
-    Ok(fits)
+    Ok(())
 }
 
 fn check(estimator: &dyn Estimator, input: &Voxelwise<'_>) -> Result<()> {
@@ -88,20 +105,6 @@ fn check(estimator: &dyn Estimator, input: &Voxelwise<'_>) -> Result<()> {
         .at_field("fixed"));
     }
     Ok(())
-}
-
-fn empty(n_parameters: usize, mask: &Mask) -> Fits {
-    let n = mask.len();
-    Fits {
-        mask: mask.clone(),
-        estimates: vec![vec![f64::NAN; n]; n_parameters],
-        standard_errors: vec![vec![f64::NAN; n]; n_parameters],
-        status: vec![FitStatus::Outside; n],
-        residual_sum_of_squares: vec![f64::NAN; n],
-        r_squared: vec![f64::NAN; n],
-        degrees_of_freedom: vec![0; n],
-        evaluations: vec![0; n],
-    }
 }
 
 /// The columns of neighbouring voxels of the mask.
@@ -168,54 +171,71 @@ impl Block<'_> {
             own.copy_from_slice(estimates);
         }
         let level = Level::new();
-        dispatch!(level, simd => r_squared(simd, fits, self.r_squared));
-        for (own, variances) in self.standard_errors.iter_mut().zip(&fits.unscaled_variances) {
-            let columns = Precision { variances, noise, fits };
-            dispatch!(level, simd => columns.standard_errors(simd, own));
-        }
+        let sigma = noise.map(NoiseLevel::sigma);
+        dispatch!(level, simd => self.derive(simd, fits, sigma));
     }
-}
 
-/// What standard errors are made of.
-struct Precision<'a> {
-    variances: &'a [f64],
-    noise: Option<&'a NoiseLevel>,
-    fits: &'a FitBlock,
-}
-
-impl Precision<'_> {
-    /// √(unscaled variance) times σ where it is known, else times the residual standard deviation.
+    /// R² as [`FitBlock::r_squared`], and standard errors: √(unscaled variance · σ²), with the
+    /// residual variance for σ² where σ is not known.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "becomes part of the function of its instruction set")]
-    fn standard_errors<S: Simd>(&self, _: S, errors: &mut [f64]) {
-        if let Some(noise) = self.noise {
-            for (error, variance) in errors.iter_mut().zip(self.variances) {
-                *error = noise.sigma() * variance.sqrt();
+    fn derive<S: Simd>(&mut self, simd: S, fits: &FitBlock, sigma: Option<f64>) {
+        let n_lanes = self.voxels.len();
+        let whole = n_lanes - n_lanes % 8;
+        for lane in (0..whole).step_by(8) {
+            let lanes = lane..lane + 8;
+            let load = |column: &[f64]| f64x8::from_slice(simd, &column[lanes.clone()]);
+            let residual = load(&fits.residual_sum_of_squares);
+            let total = load(&fits.total_sum_of_squares);
+            let known = simd.splat_f64x8(1.0) - residual / total;
+            let is_known = total.simd_gt(0.0);
+            let r_squared = is_known.select(known, simd.splat_f64x8(f64::NAN));
+            r_squared.store_slice(&mut self.r_squared[lanes.clone()]);
+            let variance = match sigma {
+                Some(sigma) => simd.splat_f64x8(sigma * sigma),
+                None => {
+                    residual
+                        * f64x8::from_slice(
+                            simd,
+                            &per_degree(&fits.degrees_of_freedom[lanes.clone()]),
+                        )
+                }
+            };
+            for (own, unscaled) in self.standard_errors.iter_mut().zip(&fits.unscaled_variances) {
+                (variance * load(unscaled)).sqrt().store_slice(&mut own[lanes.clone()]);
             }
-            return;
         }
-        let residuals = &self.fits.residual_sum_of_squares;
-        let lanes = self.variances.iter().zip(residuals).zip(&self.fits.degrees_of_freedom);
-        for (error, ((variance, residual), &degrees)) in errors.iter_mut().zip(lanes) {
-            let degrees = if degrees == 0 { f64::NAN } else { f64::from(degrees) };
-            *error = (residual / degrees).sqrt() * variance.sqrt();
+        for lane in whole..n_lanes {
+            self.r_squared[lane] = fits.r_squared(lane);
+            let degrees = &fits.degrees_of_freedom[lane..=lane];
+            let residual = fits.residual_sum_of_squares[lane] * per_degree(degrees)[0];
+            let variance = sigma.map_or(residual, |sigma| sigma * sigma);
+            for (own, unscaled) in self.standard_errors.iter_mut().zip(&fits.unscaled_variances) {
+                own[lane] = (variance * unscaled[lane]).sqrt();
+            }
         }
     }
 }
 
-/// R² of every lane, as [`FitBlock::r_squared`].
+/// 1 / degrees of freedom of up to eight lanes; NaN where there is none.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "becomes part of the function of its instruction set")]
-fn r_squared<S: Simd>(_: S, fits: &FitBlock, values: &mut [f64]) {
-    let sums = fits.residual_sum_of_squares.iter().zip(&fits.total_sum_of_squares);
-    for (value, (residual, &total)) in values.iter_mut().zip(sums) {
-        *value = if total > 0.0 { 1.0 - residual / total } else { f64::NAN };
+fn per_degree(degrees: &[u16]) -> [f64; 8] {
+    let first = degrees[0];
+    let reciprocal = |degrees: u16| if degrees == 0 { f64::NAN } else { 1.0 / f64::from(degrees) };
+    let mut reciprocals = [reciprocal(first); 8];
+    if degrees.iter().any(|&own| own != first) {
+        for (own, &degrees) in reciprocals.iter_mut().zip(degrees) {
+            *own = reciprocal(degrees);
+        }
     }
+    reciprocals
 }
 
 /// One thread's workspace.
 struct Worker<'a> {
     estimator: &'a dyn Estimator,
+    runs: Runs,
     samples: Vec<f64>,
     fixed: Vec<f64>,
     fits: FitBlock,
@@ -224,16 +244,17 @@ struct Worker<'a> {
 impl<'a> Worker<'a> {
     fn new(estimator: &'a dyn Estimator) -> Self {
         let fits = FitBlock::new(estimator.parameters().len(), Detail::Everything);
-        Self { estimator, samples: Vec::new(), fixed: Vec::new(), fits }
+        Self { estimator, runs: Runs::default(), samples: Vec::new(), fixed: Vec::new(), fits }
     }
 
     fn estimate(&mut self, input: &Voxelwise<'_>, voxels: &[usize]) {
         let n_lanes = voxels.len();
         self.samples.resize(input.series.n_volumes() * n_lanes, 0.0);
+        self.runs.set(voxels);
         for volume in 0..input.series.n_volumes() {
             if self.estimator.reads_sample(volume) {
                 let lanes = volume * n_lanes..(volume + 1) * n_lanes;
-                input.series.lanes_of_volume_into(volume, voxels, &mut self.samples[lanes]);
+                input.series.lanes_of_runs_into(volume, &self.runs, &mut self.samples[lanes]);
             }
         }
         self.fixed.clear();

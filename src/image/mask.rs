@@ -1,13 +1,16 @@
 //! Voxels in or out.
 
+use std::sync::Arc;
+
 use super::{Grid, Volume};
 use crate::error::{Error, Result};
 
-/// A set of voxels of a [`Grid`], with the list of their linear indices in rising order.
+/// A set of voxels of a [`Grid`], with the list of their linear indices in rising order. A clone
+/// shares both.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mask {
-    inside: Volume<bool>,
-    indices: Vec<usize>,
+    inside: Arc<Volume<bool>>,
+    indices: Arc<[usize]>,
 }
 
 impl Mask {
@@ -19,7 +22,7 @@ impl Mask {
             .enumerate()
             .filter_map(|(index, &inside)| inside.then_some(index))
             .collect();
-        Self { inside, indices }
+        Self { inside: Arc::new(inside), indices }
     }
 
     /// Every voxel of `grid`.

@@ -9,6 +9,7 @@ mod labels;
 mod mask;
 mod parameter_map;
 pub mod resample;
+mod runs;
 mod series;
 mod volume;
 
@@ -17,5 +18,6 @@ pub use grid::{GRID_TOLERANCE_MM, Grid};
 pub use labels::Labels;
 pub use mask::Mask;
 pub use parameter_map::ParameterMap;
+pub use runs::Runs;
 pub use series::{Samples, Scaling, Series};
 pub use volume::Volume;

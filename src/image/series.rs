@@ -1,6 +1,6 @@
 //! A 4-D image: the same voxels seen several times.
 
-use super::{Grid, Volume};
+use super::{Grid, Runs, Volume};
 use crate::error::{Error, Result};
 
 /// Stored value × slope + intercept = signal, evaluated in 64-bit.
@@ -174,32 +174,22 @@ impl Series {
         if voxels.is_empty() {
             return;
         }
+        let mut runs = Runs::default();
+        runs.set(voxels);
         for (volume, row) in lanes.chunks_exact_mut(voxels.len()).enumerate() {
-            self.lanes_of_volume_into(volume, voxels, row);
+            self.lanes_of_runs_into(volume, &runs, row);
         }
     }
 
-    /// Writes the signals of `voxels` (linear indices, rising) in one volume into `lanes`, shape
-    /// `[voxels.len()]`.
-    pub fn lanes_of_volume_into(&self, volume: usize, voxels: &[usize], lanes: &mut [f64]) {
-        let (scaling, first) = (self.scalings[volume], volume * self.grid.n_voxels());
-        let mut rest = lanes;
-        for run in voxels.chunk_by(|a, b| a + 1 == *b) {
-            let (lanes, after) = rest.split_at_mut(run.len());
-            let stored = first + run[0]..first + run[0] + run.len();
-            match &self.samples {
-                Samples::Single(values) => {
-                    for (lane, &value) in lanes.iter_mut().zip(&values[stored]) {
-                        *lane = scaling.apply(f64::from(value));
-                    }
-                }
-                Samples::Double(values) => {
-                    for (lane, &value) in lanes.iter_mut().zip(&values[stored]) {
-                        *lane = scaling.apply(value);
-                    }
-                }
-            }
-            rest = after;
+    /// Writes the signals of the voxels of `runs` in one volume into `lanes`, shape `[n_lanes]`.
+    pub fn lanes_of_runs_into(&self, volume: usize, runs: &Runs, lanes: &mut [f64]) {
+        debug_assert_eq!(lanes.len(), runs.n_lanes());
+        let n_voxels = self.grid.n_voxels();
+        let stored = volume * n_voxels..(volume + 1) * n_voxels;
+        let scaling = self.scalings[volume];
+        match &self.samples {
+            Samples::Single(values) => runs.single(&values[stored], scaling, lanes),
+            Samples::Double(values) => runs.double(&values[stored], scaling, lanes),
         }
     }
 

@@ -8,7 +8,7 @@ use super::observer::{Event, Observer};
 use super::plan::{self, FitPlan, HabitatPlan, NoisePlan, T10};
 use crate::acquisition::Protocol;
 use crate::error::{Error, Result};
-use crate::fit::{FitSettings, Fits, Voxelwise, voxelwise};
+use crate::fit::{FitSettings, Fits, Voxelwise, voxelwise_into};
 use crate::habitat::{self, Habitats, Method, Number, Reduction, Reported};
 use crate::image::{Mask, Volume};
 use crate::model::{Estimator, FitStatus, Parameter};
@@ -195,7 +195,7 @@ pub fn measure_voxels(work: VoxelWork<'_>, observer: &dyn Observer) -> Result<Vo
     let first_estimator = estimator(work.plan, protocol, arrival, &settings.without_noise())?;
     let parameters = first_estimator.parameters().to_vec();
     let progress = |count: usize| observer.observe(&Event::VoxelsDone(count));
-    let fit = |estimator: &dyn Estimator, noise: Option<&NoiseEstimate>| {
+    let fit = |estimator: &dyn Estimator, noise: Option<&NoiseEstimate>, fits: &mut Fits| {
         observer.observe(&Event::StageStarted { name: "fit", n_voxels: work.region.len() });
         let input = Voxelwise {
             fixed: work.fixed,
@@ -203,18 +203,18 @@ pub fn measure_voxels(work: VoxelWork<'_>, observer: &dyn Observer) -> Result<Vo
             progress: Some(&progress),
             ..Voxelwise::new(&work.loaded.series, work.region)
         };
-        voxelwise(estimator, &input)
+        voxelwise_into(estimator, &input, fits)
     };
-    let first = fit(first_estimator.as_ref(), None)?;
-    let noise = noise(work, &first, arrival)?;
+    let mut fits = Fits::empty(work.region);
+    fit(first_estimator.as_ref(), None, &mut fits)?;
+    let noise = noise(work, &fits, arrival)?;
     let estimator = match settings.needs_sigma() {
         Some(_) => estimator(work.plan, protocol, arrival, &with_noise(settings, noise.as_ref())?)?,
         None => first_estimator,
     };
-    let fits = match &noise {
-        Some(noise) => fit(estimator.as_ref(), Some(noise))?,
-        None => first,
-    };
+    if noise.is_some() {
+        fit(estimator.as_ref(), noise.as_ref(), &mut fits)?;
+    }
     let measured = Measured { estimator: estimator.as_ref(), fits: &fits, noise: noise.as_ref() };
     let uncertainties = trust::uncertainties(work, measured, observer)?;
     let sigma = noise.as_ref().map(|noise| noise.level.sigma());
