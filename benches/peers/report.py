@@ -28,7 +28,8 @@ turn, round after round. Costs are CPU time (user and system) per item; a ratio 
 over ours, median over the rounds (smallest–largest). Kernels and libraries have one thread each;
 whole processes have as many as they like. Slow peers are timed on the stated part of the voxels.
 Inputs come from fixed seeds: tissue at a signal-to-noise ratio of 50, 70 % of the image air. As a
-whole process ours writes every map (estimates, standard errors, R², status), gzipped.
+whole process ours writes every map (estimates, standard errors, R², status), gzipped, or one map as
+the peer does where the row says so.
 
 Accuracy stands beside time, because fast methods may solve an easier problem: the relative
 difference of the rate (R2, ADC) from the least-squares optimum of the same voxels, which scipy finds

@@ -43,7 +43,7 @@ def map_rates(path, mask_path, count=N_ACCURACY):
 
 
 def find_map(folder, ending):
-    return next(path for path in sorted(folder.glob("*.nii.gz")) if path.name.endswith(ending))
+    return next(path for path in sorted(folder.glob("*.nii*")) if path.name.endswith(ending))
 
 
 def measure(bench):
