@@ -45,9 +45,11 @@ impl Fits {
     pub(super) fn reset(&mut self, n_parameters: usize, mask: &Mask) {
         let n = mask.len();
         // A column that is short is made anew, because fresh zeros cost nothing until they are written.
-        let long = |column: &mut Vec<f64>| match column.len() >= n {
-            true => column.truncate(n),
-            false => *column = vec![0.0; n],
+        let long = |column: &mut Vec<f64>| {
+            if column.len() < n {
+                *column = vec![0.0; n];
+            }
+            column.truncate(n);
         };
         for columns in [&mut self.estimates, &mut self.standard_errors] {
             columns.resize(n_parameters, Vec::new());

@@ -21,24 +21,24 @@ struct Run {
 /// A list of voxels cut where an index is skipped, made once and used for every volume.
 #[derive(Debug, Clone)]
 pub struct Runs {
-    runs: Vec<Run>,
+    parts: Vec<Run>,
     n_lanes: usize,
     level: Level,
 }
 
 impl Default for Runs {
     fn default() -> Self {
-        Self { runs: Vec::new(), n_lanes: 0, level: Level::new() }
+        Self { parts: Vec::new(), n_lanes: 0, level: Level::new() }
     }
 }
 
 impl Runs {
     /// Takes up the list `voxels` (linear indices, rising) in place of the last one.
     pub fn set(&mut self, voxels: &[usize]) {
-        self.runs.clear();
+        self.parts.clear();
         let mut lane = 0;
         for run in voxels.chunk_by(|a, b| a + 1 == *b) {
-            self.runs.push(Run { voxel: run[0], lane, len: run.len() });
+            self.parts.push(Run { voxel: run[0], lane, len: run.len() });
             lane += run.len();
         }
         self.n_lanes = lane;
@@ -57,7 +57,7 @@ impl Runs {
 
     /// As [`Runs::single`] from 64-bit values.
     pub(super) fn double(&self, stored: &[f64], scaling: Scaling, lanes: &mut [f64]) {
-        for run in &self.runs {
+        for run in &self.parts {
             let stored = &stored[run.voxel..run.voxel + run.len];
             for (lane, &value) in lanes[run.lane..run.lane + run.len].iter_mut().zip(stored) {
                 *lane = scaling.apply(value);
@@ -69,7 +69,7 @@ impl Runs {
     /// a wait for memory.
     #[inline(always)]
     fn decode<S: Simd>(&self, simd: S, stored: &[f32], scaling: Scaling, lanes: &mut [f64]) {
-        for run in &self.runs {
+        for run in &self.parts {
             let stored = &stored[run.voxel..run.voxel + run.len];
             let lanes = &mut lanes[run.lane..run.lane + run.len];
             let Some(last) = run.len.checked_sub(16) else {
