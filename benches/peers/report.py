@@ -18,7 +18,7 @@ PACKAGES = ["scipy", "numpy", "nibabel", "dosma", "scikit-learn", "pyradiomics"]
 
 NEVER_MEASURED = {
     "Cpufit": "not on PyPI, not in Debian; its models lack a single exponential",
-    "OSIPI LEK, dcmri": "the program does not fit the extended Tofts model yet",
+    "OSIPI LEK, dcmri": "no row of its own yet, and none for the fit of the program",
 }
 
 INTRODUCTION = """# Performance beside other programs
