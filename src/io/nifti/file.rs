@@ -149,11 +149,11 @@ pub(super) fn voxels(
 ) -> Result<VoxelBytes> {
     let (start, n_bytes) = (header.voxels_start() as usize, header.voxel_bytes() as usize);
     if is_gzip(location, header, limits)? {
-        let mut bytes = FileMemory::zeroed(start + n_bytes)?;
+        let mut bytes = FileMemory::kept(start + n_bytes)?;
         let n_trailing = inflate(location, &mut bytes, limits)?;
         return Ok(VoxelBytes { bytes, place: start..start + n_bytes, n_trailing });
     }
-    let mut bytes = FileMemory::zeroed(n_bytes)?;
+    let mut bytes = FileMemory::kept(n_bytes)?;
     let n_trailing = read_plain(location, header, &mut bytes)?;
     Ok(VoxelBytes { bytes, place: 0..n_bytes, n_trailing })
 }
@@ -412,7 +412,7 @@ fn read(path: &Path, limits: ReadLimits) -> Result<FileMemory> {
     let length = file.metadata().map_err(failed)?.len().min(limits.max_bytes);
     let length = usize::try_from(length)
         .map_err(|_| Error::value(format!("{length} bytes do not fit into memory")))?;
-    let mut bytes = FileMemory::zeroed(length)?;
+    let mut bytes = FileMemory::passing(length)?;
     let mut filled = 0;
     while filled < length {
         match file.read(&mut bytes[filled..]) {

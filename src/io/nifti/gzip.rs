@@ -112,8 +112,8 @@ fn may_contain(bytes: &[u8], [a, b, c, ..]: [u8; 8]) -> bool {
     let n = bytes.len().saturating_sub(7);
     let mut hits = 0;
     for place in 0..n {
-        let is_here = (bytes[place] == a) & (bytes[place + 1] == b) & (bytes[place + 2] == c);
-        hits |= u8::from(is_here);
+        let equal = |offset: usize, byte: u8| u8::from(bytes[place + offset] == byte);
+        hits |= equal(0, a) & equal(1, b) & equal(2, c);
     }
     hits != 0
 }

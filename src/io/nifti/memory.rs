@@ -6,6 +6,10 @@ use memmap2::MmapMut;
 
 use crate::error::{Error, Result};
 
+/// Bytes that are kept on large pages at most: a system has few of them ready, and making new ones
+/// takes longer than small ones do.
+const MOST_KEPT: usize = 64 << 20;
+
 /// Bytes of a whole file, zeros at first.
 ///
 /// They lie on large pages where the system offers them: fetching small ones, each at its first
@@ -16,19 +20,35 @@ pub(super) struct FileMemory {
 }
 
 impl FileMemory {
-    /// `length` zeros.
+    /// `length` zeros for what is soon done with.
     ///
     /// # Errors
     ///
     /// `Value` where the machine has no such memory.
-    pub(super) fn zeroed(length: usize) -> Result<Self> {
+    pub(super) fn passing(length: usize) -> Result<Self> {
+        let memory = Self::on_small_pages(length)?;
+        #[cfg(target_os = "linux")]
+        if let Some(pages) = &memory.pages {
+            // Small pages do as well, only slower.
+            let _ = pages.advise(memmap2::Advice::HugePage);
+        }
+        Ok(memory)
+    }
+
+    /// `length` zeros for what stays.
+    ///
+    /// # Errors
+    ///
+    /// As [`FileMemory::passing`].
+    pub(super) fn kept(length: usize) -> Result<Self> {
+        if length > MOST_KEPT { Self::on_small_pages(length) } else { Self::passing(length) }
+    }
+
+    fn on_small_pages(length: usize) -> Result<Self> {
         if length == 0 {
             return Ok(Self { pages: None, length });
         }
         let pages = MmapMut::map_anon(length).map_err(|_| too_large(length))?;
-        // Small pages do as well, only slower.
-        #[cfg(target_os = "linux")]
-        let _ = pages.advise(memmap2::Advice::HugePage);
         Ok(Self { pages: Some(pages), length })
     }
 
@@ -57,7 +77,7 @@ impl DerefMut for FileMemory {
 ///
 /// # Errors
 ///
-/// As [`FileMemory::zeroed`].
+/// As [`FileMemory::passing`].
 pub(super) fn zeroed<T: Copy + Default>(length: usize) -> Result<Vec<T>> {
     let mut values = Vec::<T>::new();
     values
@@ -78,13 +98,15 @@ mod tests {
 
     #[test]
     fn memory_is_zero_and_ends_where_it_is_cut() {
-        for length in [0, 1, 5000, 3 << 20] {
-            let mut memory = FileMemory::zeroed(length).unwrap();
-            assert!(memory.len() == length && memory.iter().all(|&byte| byte == 0));
-            memory.fill(7);
-            memory.truncate(100);
-            assert_eq!(memory.len(), length.min(100));
+        for length in [0, 1, 5000, 3 << 20, MOST_KEPT + 1] {
+            for make in [FileMemory::passing, FileMemory::kept] {
+                let mut memory = make(length).unwrap();
+                assert!(memory.len() == length && memory.iter().all(|&byte| byte == 0));
+                memory.fill(7);
+                memory.truncate(100);
+                assert_eq!(memory.len(), length.min(100));
+            }
         }
-        assert!(FileMemory::zeroed(usize::MAX).is_err() && zeroed::<f32>(usize::MAX).is_err());
+        assert!(FileMemory::kept(usize::MAX).is_err() && zeroed::<f32>(usize::MAX).is_err());
     }
 }

@@ -61,15 +61,13 @@ pub fn read_header(path: &Path, limits: &ReadLimits) -> Result<Header> {
 pub fn read_series(path: &Path, limits: &ReadLimits) -> Result<Image<Series>> {
     let location = Location::of(path)?;
     let header = file::header(&location, *limits)?;
-    let (decoded, n_trailing) = match file::singles(&location, &header, *limits)? {
-        Some((values, n_trailing)) => {
-            (Decoded { samples: Samples::Single(values), n_rounded: 0 }, n_trailing)
-        }
-        None => {
-            let bytes = file::voxels(&location, &header, *limits)?;
-            let kind = (header.datatype(), header.byte_order());
-            (datatype::decode(kind.0, kind.1, bytes.voxels()), bytes.n_trailing)
-        }
+    let singles = file::singles(&location, &header, *limits)?;
+    let (decoded, n_trailing) = if let Some((values, n_trailing)) = singles {
+        (Decoded { samples: Samples::Single(values), n_rounded: 0 }, n_trailing)
+    } else {
+        let bytes = file::voxels(&location, &header, *limits)?;
+        let kind = (header.datatype(), header.byte_order());
+        (datatype::decode(kind.0, kind.1, bytes.voxels()), bytes.n_trailing)
     };
     let n_non_finite = count_non_finite(&decoded.samples, &header);
     let found = Oddities { n_non_finite, n_rounded: decoded.n_rounded };

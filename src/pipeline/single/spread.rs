@@ -142,7 +142,7 @@ fn split(values: &[f32], [low, high]: [i32; 2], between: &mut Vec<i32>) -> usize
     for &value in values {
         let key = key(value);
         between[n] = key;
-        n += usize::from((low <= key) & (key <= high));
+        n += usize::from(low <= key) & usize::from(key <= high);
     }
     between.truncate(n);
     n_below as usize
