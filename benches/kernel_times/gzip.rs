@@ -4,7 +4,10 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use biomarker::image::Volume;
-use biomarker::io::nifti::{self, Header, ReadLimits};
+use biomarker::io::atomic;
+use biomarker::io::nifti::{
+    self, Compression, Header, MapFile, PIECE_VOXELS, Piece, ReadLimits, StoredSeries,
+};
 use libdeflater::{CompressionLvl, Compressor, Decompressor};
 
 use super::{Result, Workload, fits};
@@ -138,6 +141,90 @@ impl Workload for Deflate {
     /// Packed bytes.
     fn values(&self) -> Vec<f64> {
         vec![self.n_packed as f64]
+    }
+}
+
+/// Encodes a map in memory as the program does.
+pub(crate) struct Encode {
+    pieces: Vec<Piece>,
+    n_bytes: usize,
+}
+
+impl Encode {
+    pub(crate) fn new(folder: &Path, content: Content) -> Result<Self> {
+        let (map, _) = content.of(folder)?;
+        let encoded = |part: &[f32]| {
+            let bytes = part.iter().flat_map(|value| value.to_le_bytes()).collect();
+            Piece::new(bytes, Compression::Gzip)
+        };
+        let pieces = map.voxels().chunks(PIECE_VOXELS).map(encoded).collect();
+        Ok(Self { pieces, n_bytes: 4 * map.voxels().len() })
+    }
+}
+
+impl Workload for Encode {
+    fn n_items(&self) -> usize {
+        self.n_bytes
+    }
+
+    fn run(&mut self) -> Result<()> {
+        self.pieces.iter_mut().for_each(|piece| piece.encode(Compression::Gzip));
+        Ok(())
+    }
+
+    /// Packed bytes.
+    fn values(&self) -> Vec<f64> {
+        vec![self.pieces.iter().map(|piece| piece.encoded().len()).sum::<usize>() as f64]
+    }
+}
+
+/// What `map` does to the diffusion series, but for the fit: opens it, turns every stored value into a
+/// signal, and writes its first volume as a map. Items are runs.
+pub(crate) struct Floor {
+    series: PathBuf,
+    folder: tempfile::TempDir,
+    map: &'static str,
+}
+
+impl Floor {
+    pub(crate) fn new(folder: &Path, series: &str, map: &'static str) -> Result<Self> {
+        let series = folder.join(series);
+        Ok(Self { series, folder: tempfile::tempdir_in(folder)?, map })
+    }
+}
+
+impl Workload for Floor {
+    fn n_items(&self) -> usize {
+        1
+    }
+
+    fn run(&mut self) -> Result<()> {
+        let limits = ReadLimits::default();
+        let folder = self.folder.path();
+        let series = StoredSeries::open(&self.series, &limits, limits.max_bytes, folder)?;
+        let header = series.header();
+        let mut file = MapFile::floats(&folder.join(self.map), header, [0.0, 1000.0])?;
+        let n_voxels = header.grid().n_voxels();
+        let (mut buffer, mut piece) = (Vec::new(), Piece::default());
+        let mut signals = vec![0.0; PIECE_VOXELS];
+        for start in (0..n_voxels).step_by(PIECE_VOXELS) {
+            let voxels = start..n_voxels.min(start + PIECE_VOXELS);
+            let signals = &mut signals[..voxels.len()];
+            for volume in (0..header.n_volumes()).rev() {
+                let stored = series.stored(volume, voxels.clone(), &mut buffer)?;
+                series.signals_into(stored, signals);
+            }
+            let bytes = piece.stored_mut();
+            bytes.clear();
+            bytes.extend(signals.iter().flat_map(|&value| (value as f32).to_le_bytes()));
+            piece.encode(file.compression());
+            file.append(&piece)?;
+        }
+        Ok(atomic::finish(vec![file.finish()?])?)
+    }
+
+    fn values(&self) -> Vec<f64> {
+        Vec::new()
     }
 }
 

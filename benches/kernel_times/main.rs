@@ -61,6 +61,10 @@ fn workload(folder: &Path, name: &str, size: Option<usize>) -> Result<Box<dyn Wo
         "deflate_libdeflate_1_masked" => {
             Box::new(gzip::Deflate::new(folder, gzip::Content::Masked)?)
         }
+        "encode_map" => Box::new(gzip::Encode::new(folder, gzip::Content::Full)?),
+        "encode_map_masked" => Box::new(gzip::Encode::new(folder, gzip::Content::Masked)?),
+        "io_floor" => Box::new(gzip::Floor::new(folder, "adc.nii", "floor.nii")?),
+        "io_floor_gzip" => Box::new(gzip::Floor::new(folder, "adc.nii.gz", "floor.nii.gz")?),
         "write_map" => Box::new(gzip::Write::new(folder, gzip::Content::Full)?),
         "write_map_masked" => Box::new(gzip::Write::new(folder, gzip::Content::Masked)?),
         _ => return Err(format!("no workload is called `{name}`").into()),

@@ -12,10 +12,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fit::EchoChoice;
 use crate::io::gradient_table;
 use crate::io::nifti::{Compression, ReadLimits};
+use crate::noise::NoiseMethod;
 use crate::pipeline::load::SeriesPaths;
 use crate::pipeline::measure;
 use crate::pipeline::plan::{AcquisitionPlan, ArteryCurve, ArteryPlan, DEFAULT_DOSE_MMOL_PER_KG};
-use crate::pipeline::single::{self, ArterialCurve, Background, MapChoice, MapRequest, MapResult};
+use crate::pipeline::single::{
+    self, ArterialCurve, Background, MapChoice, MapRequest, MapResult, NoiseChoice,
+};
 
 /// Options of `biomarker map`.
 #[derive(Debug, clap::Args)]
@@ -39,8 +42,10 @@ pub(super) struct Options {
     #[arg(long, value_name = "N", default_value_t = 0)]
     uncertainty: u32,
     /// Noise level in signal units, where it is known.
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, allow_negative_numbers = true, conflicts_with = "noise")]
     sigma: Option<f64>,
+    #[command(flatten)]
+    noise: Noise,
     /// `nlls`, `rician_ml`, `segmented`, `iwlls`, `wlls`, `lls`, `two_point` or `general`.
     #[arg(long, default_value = "nlls")]
     estimator: String,
@@ -88,6 +93,18 @@ struct Acquisition {
     /// File of frame times in s.
     #[arg(long, value_name = "FILE")]
     frame_times_s: Option<PathBuf>,
+}
+
+/// How the noise level is found.
+#[derive(Debug, clap::Args)]
+struct Noise {
+    /// How to find the noise level: `auto`, `repeat`, `residual`, `background`, `piesno`,
+    /// `wavelet`, `local_filter` or `dce_baseline`.
+    #[arg(long, value_name = "METHOD")]
+    noise: Option<String>,
+    /// Receiver channels whose squares were added up in a magnitude, for `piesno`.
+    #[arg(long, value_name = "N", requires = "noise")]
+    noise_channels: Option<usize>,
 }
 
 /// Echoes that are left out.
@@ -178,6 +195,7 @@ fn request(options: &Options) -> Result<MapRequest<'_>> {
         b_min_s_per_mm2: options.b_min,
         pseudo_experiments: options.uncertainty,
         sigma: options.sigma,
+        noise: noise(&options.noise)?,
         seed: options.seed,
         output: &options.output,
         maps,
@@ -225,6 +243,25 @@ fn within(option: &str, values: &[f64], [low, high]: [f64; 2]) -> Result<()> {
     let error = Error::new(ErrorKind::Usage, text);
     let is_seconds = option.ends_with("-ms") && *value < low;
     Err(if is_seconds { error.hint("looks like seconds; write ms") } else { error })
+}
+
+fn noise(noise: &Noise) -> Result<Option<NoiseChoice>> {
+    let usage = |text: String| Error::new(ErrorKind::Usage, text);
+    let Some(name) = &noise.noise else { return Ok(None) };
+    let method = NoiseMethod::from_name(name);
+    if method.is_none() && name != "auto" {
+        let known = NoiseMethod::ESTIMATED.map(NoiseMethod::name).join(", ");
+        return Err(usage(format!("`--noise {name}` is not a method"))
+            .hint(format!("methods: auto, {known}, local_filter")));
+    }
+    let n_channels = noise.noise_channels.unwrap_or(1);
+    if !(1..=128).contains(&n_channels) {
+        return Err(usage(format!("`--noise-channels {n_channels}` is not between 1 and 128")));
+    }
+    if n_channels > 1 && method != Some(NoiseMethod::Piesno) {
+        return Err(usage("`--noise-channels` belongs to `--noise piesno`".into()));
+    }
+    Ok(Some(NoiseChoice { method, n_channels }))
 }
 
 /// What flows in the artery: the points of a measured curve are read later.

@@ -58,9 +58,10 @@ fn strength(method: NoiseMethod) -> &'static str {
         NoiseMethod::Residual => "it is measured in the fitted voxels and errs to the safe side",
         NoiseMethod::DynamicBaseline => "it is measured in the region itself, before the bolus",
         NoiseMethod::Given => "it was given",
-        NoiseMethod::Background | NoiseMethod::Piesno | NoiseMethod::Wavelet => {
-            "nothing better applies or it was asked for"
-        }
+        NoiseMethod::Background
+        | NoiseMethod::Piesno
+        | NoiseMethod::Wavelet
+        | NoiseMethod::LocalFilter => "nothing better applies or it was asked for",
     }
 }
 
@@ -73,7 +74,9 @@ fn weakness(method: NoiseMethod) -> &'static str {
         NoiseMethod::Background | NoiseMethod::Piesno => {
             "parallel imaging, filters and ghosts change the background"
         }
-        NoiseMethod::Wavelet => "fine structure raises it, interpolation and filters lower it",
+        NoiseMethod::Wavelet | NoiseMethod::LocalFilter => {
+            "fine structure raises it, interpolation and filters lower it"
+        }
         NoiseMethod::Given => "it was given",
     }
 }

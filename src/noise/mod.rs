@@ -4,6 +4,7 @@ mod agreement;
 pub mod background;
 pub mod baseline;
 pub mod bessel;
+pub mod local_filter;
 pub mod piesno;
 pub mod repeat;
 pub mod residual;
@@ -39,6 +40,8 @@ pub enum NoiseMethod {
     Piesno,
     /// From the finest detail of the images.
     Wavelet,
+    /// From what the mean of a voxel's neighbours does not explain.
+    LocalFilter,
     /// From the frames before the bolus.
     DynamicBaseline,
     /// Given by the user.
@@ -46,7 +49,7 @@ pub enum NoiseMethod {
 }
 
 impl NoiseMethod {
-    /// Every method that estimates σ from the data, the most trusted of those that apply first.
+    /// Methods that check each other, the most trusted of those that apply first.
     pub const ESTIMATED: [Self; 6] = [
         Self::DynamicBaseline,
         Self::Repeat,
@@ -56,6 +59,12 @@ impl NoiseMethod {
         Self::Wavelet,
     ];
 
+    /// The method that estimates σ from the data under this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let mut methods = Self::ESTIMATED.into_iter().chain([Self::LocalFilter]);
+        methods.find(|method| method.name() == name)
+    }
+
     /// Name in pipelines and tables.
     pub fn name(self) -> &'static str {
         match self {
@@ -64,6 +73,7 @@ impl NoiseMethod {
             Self::Background => "background",
             Self::Piesno => "piesno",
             Self::Wavelet => "wavelet",
+            Self::LocalFilter => "local_filter",
             Self::DynamicBaseline => "dce_baseline",
             Self::Given => "given",
         }

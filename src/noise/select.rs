@@ -11,8 +11,8 @@
 use super::baseline::{self, Baseline};
 use super::residual::{self, Residuals};
 use super::{
-    NoiseDistribution, NoiseEstimate, NoiseLevel, NoiseMethod, agreement, background, piesno,
-    repeat, wavelet,
+    NoiseDistribution, NoiseEstimate, NoiseLevel, NoiseMethod, agreement, background, local_filter,
+    piesno, repeat, wavelet,
 };
 use crate::error::{Error, Result};
 use crate::image::{Mask, Series};
@@ -54,6 +54,8 @@ pub struct NoiseInputs<'a> {
     pub air: Option<&'a Mask>,
     /// Frames before arrival, in a dynamic series.
     pub baseline: Option<Baseline<'a>>,
+    /// Receiver channels whose squares were added up in a magnitude; 1 for one channel and SENSE.
+    pub n_channels: usize,
 }
 
 /// Runs the method of `choice` on its part of `inputs`, and compares it with all others that apply.
@@ -104,8 +106,9 @@ fn run(method: NoiseMethod, inputs: &NoiseInputs<'_>, volumes: &[usize]) -> Resu
             residual::estimate(inputs.residuals.ok_or_else(|| missing(method, "a fit"))?)
         }
         NoiseMethod::Background => from_air(inputs, volumes),
-        NoiseMethod::Piesno => piesno::estimate(inputs.series, volumes, 1),
+        NoiseMethod::Piesno => piesno::estimate(inputs.series, volumes, inputs.n_channels),
         NoiseMethod::Wavelet => wavelet::estimate(inputs.series, inputs.mask, volumes),
+        NoiseMethod::LocalFilter => local_filter::estimate(inputs.series, inputs.mask, volumes),
         NoiseMethod::DynamicBaseline => {
             let frames = inputs.baseline.ok_or_else(|| missing(method, "baseline frames"))?;
             baseline::estimate(inputs.series, inputs.mask, frames)
@@ -167,6 +170,7 @@ mod tests {
             residuals: None,
             air: None,
             baseline: None,
+            n_channels: 1,
         };
         let groups = [vec![0, 1]];
         for (inputs, expected) in [
@@ -218,6 +222,7 @@ mod tests {
             }),
             air: None,
             baseline: Some(Baseline { frames: &[0, 1, 2, 3, 4, 5], frame_times_s: &times }),
+            n_channels: 1,
         };
         for method in NoiseMethod::ESTIMATED {
             let found = estimate(NoiseChoice::Method(method), &inputs).unwrap();
@@ -250,6 +255,7 @@ mod tests {
             residuals: None,
             air: None,
             baseline: None,
+            n_channels: 1,
         };
         let found = estimate(NoiseChoice::Automatic, &inputs).unwrap();
         let others: Vec<NoiseMethod> = found.others.iter().map(NoiseLevel::method).collect();
@@ -271,6 +277,7 @@ mod tests {
             residuals: None,
             air: None,
             baseline: None,
+            n_channels: 1,
         };
         let given = |sigma| {
             let distribution = NoiseDistribution::Gaussian;

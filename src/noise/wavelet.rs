@@ -47,12 +47,12 @@ const STEP: f64 = 1e-9;
 /// hold no noise.
 pub fn estimate(series: &Series, mask: &Mask, volumes: &[usize]) -> Result<NoiseEstimate> {
     require_matching(series, mask, volumes)?;
-    let near = Cubes::read(series, mask, (volumes, 1));
+    let near = Details::read(series, mask, (volumes, 1));
     let (sigma, n_cubes) = near.sigma();
     let corners = if series.grid().shape()[2] == 1 { 4 } else { 8 };
     let n_voxels = corners * n_cubes / volumes.len().max(1);
     let mut estimate = level_of(sigma, NoiseMethod::Wavelet, n_voxels)?;
-    let far = Cubes::read(series, mask, (volumes, 2));
+    let far = Details::read(series, mask, (volumes, 2));
     if far.details.len() < MINIMUM_VOXELS {
         return Ok(estimate);
     }
@@ -73,13 +73,13 @@ pub fn estimate(series: &Series, mask: &Mask, volumes: &[usize]) -> Result<Noise
     Ok(estimate)
 }
 
-/// Absolute detail and mean of every cube of the mask.
-struct Cubes {
-    details: Vec<f64>,
-    means: Vec<f64>,
+/// Absolute detail and mean of every place that is looked at, such as the cubes of the mask.
+pub(super) struct Details {
+    pub(super) details: Vec<f64>,
+    pub(super) means: Vec<f64>,
 }
 
-impl Cubes {
+impl Details {
     /// Cubes of the `volumes` whose corners are `step` voxels apart and share no voxel.
     fn read(series: &Series, mask: &Mask, (volumes, step): (&[usize], usize)) -> Self {
         let mut cubes = Self { details: Vec::new(), means: Vec::new() };
@@ -104,21 +104,28 @@ impl Cubes {
         cubes
     }
 
-    /// σ and the number of cubes it is from.
+    /// σ and the number of places it is from, by the median of the details.
     fn sigma(&self) -> (f64, usize) {
+        self.sigma_with(|all| self.median_sd(all))
+    }
+
+    /// As [`Details::sigma`]; where hardly any place is bright, `sd_of` gives the SD of the magnitudes
+    /// of all.
+    pub(super) fn sigma_with(&self, sd_of: impl Fn(&[usize]) -> f64) -> (f64, usize) {
         let all: Vec<usize> = (0..self.details.len()).collect();
-        let of = |members: &[usize]| {
-            let mut details: Vec<f64> = members.iter().map(|&cube| self.details[cube]).collect();
-            median(&mut details) / MEDIAN_OF_NORMAL
-        };
-        let bright = at_high_signal(&self.means, &all, of);
+        let bright = at_high_signal(&self.means, &all, |members| self.median_sd(members));
         if bright.members.len() >= ENOUGH_CUBES.min(all.len() / 10).max(MINIMUM_VOXELS) {
             return (bright.sigma, bright.members.len());
         }
-        let sd = of(&all);
+        let sd = sd_of(&all);
         let ratio = median(&mut self.means.clone()) / sd;
         let sigma = if ratio < GAUSSIAN_FROM { sd / spread(ratio) } else { sd };
         (sigma, all.len())
+    }
+
+    fn median_sd(&self, members: &[usize]) -> f64 {
+        let mut details: Vec<f64> = members.iter().map(|&place| self.details[place]).collect();
+        median(&mut details) / MEDIAN_OF_NORMAL
     }
 }
 

@@ -24,6 +24,7 @@ use crate::fit::{EchoChoice, FitMethod, FitSettings};
 use crate::image::{Grid, Mask, Volume};
 use crate::io::gradient_table;
 use crate::io::nifti::{self, Compression, ReadLimits};
+use crate::noise::NoiseMethod;
 use crate::perfusion;
 
 /// Where the arrival of the bolus is found.
@@ -44,6 +45,15 @@ pub enum T10Input<'a> {
     ValueMs(f64),
     /// A map in s.
     Map(&'a Path),
+}
+
+/// How the noise level is estimated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoiseChoice {
+    /// The method; none for the best that the data allow.
+    pub method: Option<NoiseMethod>,
+    /// Receiver channels whose squares were added up in a magnitude; for `piesno`.
+    pub n_channels: usize,
 }
 
 /// What stands in maps where there is no estimate.
@@ -86,6 +96,8 @@ pub struct MapRequest<'a> {
     pub pseudo_experiments: u32,
     /// σ, where it is known.
     pub sigma: Option<f64>,
+    /// How σ is obtained where it is not known; none leaves it out where nothing needs it.
+    pub noise: Option<NoiseChoice>,
     /// Seed of the pseudo-experiments.
     pub seed: u64,
     /// Folder of the maps.
@@ -148,8 +160,8 @@ pub fn map(request: &MapRequest<'_>, observer: &dyn Observer) -> Result<MapResul
     let kind = request.measure.protocol;
     let source = SeriesSource::of_paths(request.paths, kind, &request.acquisition)?;
     let plan = fit_plan(request)?;
-    let looks_at_all_voxels =
-        plan.noise.method == "auto" || plan.uncertainty.pseudo_experiments > 0;
+    let estimates_noise = !["none", "given"].contains(&plan.noise.method.as_str());
+    let looks_at_all_voxels = estimates_noise || plan.uncertainty.pseudo_experiments > 0;
     if looks_at_all_voxels || request.with_table {
         whole::map(request, &source, &plan, observer)
     } else {
@@ -160,10 +172,11 @@ pub fn map(request: &MapRequest<'_>, observer: &dyn Observer) -> Result<MapResul
 /// The plan of a pipeline that would do the same.
 fn fit_plan(request: &MapRequest<'_>) -> Result<FitPlan> {
     let is_dynamic = request.measure.protocol == ProtocolKind::Dynamic;
-    let method = match request.sigma {
-        Some(_) => "given",
-        None if request.pseudo_experiments > 0 || needs_sigma(request)? => "auto",
-        None => "none",
+    let method = match (request.sigma, request.noise) {
+        (Some(_), _) => "given",
+        (None, Some(choice)) => choice.method.map_or("auto", NoiseMethod::name),
+        (None, None) if request.pseudo_experiments > 0 || needs_sigma(request)? => "auto",
+        (None, None) => "none",
     };
     Ok(FitPlan {
         name: request.measure.name.into(),
@@ -176,7 +189,11 @@ fn fit_plan(request: &MapRequest<'_>) -> Result<FitPlan> {
         b_min_s_per_mm2: request.b_min_s_per_mm2,
         acquisition: request.acquisition.clone(),
         dynamic: is_dynamic.then(|| dynamic_plan(request)).transpose()?,
-        noise: NoisePlan { method: method.into(), sigma: request.sigma },
+        noise: NoisePlan {
+            method: method.into(),
+            sigma: request.sigma,
+            n_channels: request.noise.map_or(1, |choice| choice.n_channels),
+        },
         uncertainty: UncertaintyPlan {
             pseudo_experiments: request.pseudo_experiments,
             smear: "signal".into(),

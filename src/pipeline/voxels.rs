@@ -341,6 +341,7 @@ fn noise(
         residuals: arrival.is_none().then_some(residuals),
         air: None,
         baseline: arrival.map(|_| Baseline { frames: &frames, frame_times_s: times }),
+        n_channels: work.plan.noise.n_channels,
     };
     select::estimate(choice, &inputs).map(Some)
 }
@@ -353,7 +354,7 @@ fn noise_choice(plan: &NoisePlan) -> Option<NoiseChoice> {
     if plan.method == "none" {
         return None;
     }
-    let named = NoiseMethod::ESTIMATED.into_iter().find(|method| method.name() == plan.method);
+    let named = NoiseMethod::from_name(&plan.method);
     Some(named.map_or(NoiseChoice::Automatic, NoiseChoice::Method))
 }
 

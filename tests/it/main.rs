@@ -15,6 +15,7 @@ mod golden_statistics;
 mod golden_thickness;
 mod golden_tofts;
 mod hostile;
+mod map_command;
 mod nifti_reading;
 mod nifti_writing;
 mod pipelines;

@@ -187,6 +187,7 @@ impl Study {
             b_min_s_per_mm2: 0.0,
             pseudo_experiments: 0,
             sigma: None,
+            noise: None,
             seed: 1,
             output: &folder,
             maps: MapChoice::default(),

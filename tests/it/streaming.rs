@@ -65,6 +65,7 @@ fn request<'a>(model: &str, images: &'a [PathBuf], output: &'a Path) -> MapReque
         echoes: biomarker::fit::EchoChoice::default(),
         pseudo_experiments: 0,
         sigma: None,
+        noise: None,
         seed: 1,
         output,
         maps: MapChoice::default(),

@@ -13,8 +13,8 @@ def measure(bench):
     path = bench.inputs / "adc.nii.gz"
     n_bytes = 4 * int(np.prod(nibabel.load(path).shape))
     names = ["inflate_zlib_rs", "inflate_libdeflate", "read_gzip", "read"]
-    names += ["deflate_libdeflate_1", "write_map"]
-    names += ["deflate_libdeflate_1_masked", "write_map_masked"]
+    for content in ["", "_masked"]:
+        names += [f"deflate_libdeflate_1{content}", f"encode_map{content}", f"write_map{content}"]
     costs = {name: kernels.cost(name) for name in names}
     costs["nibabel"] = cpu_of(lambda: np.asarray(nibabel.load(path).dataobj), n_bytes)
     found = interleave(costs, bench.rounds)
@@ -38,6 +38,7 @@ def measure(bench):
 
     whole = "program's whole read of .nii.gz"
     writing = "program's whole write of .nii.gz"
+    encoding = "program's encoder, in memory"
     library, level_1 = "zlib-rs through flate2, in memory", "libdeflate level 1, in memory"
     return [
         row("inflate", "inflate_zlib_rs", "inflate_libdeflate", (library, "libdeflate, in memory")),
@@ -45,10 +46,17 @@ def measure(bench):
         row("inflate", "nibabel", "read_gzip", ("nibabel, whole read of .nii.gz", whole)),
         row("read", "read_gzip", "read", (whole, "program's whole read of .nii")),
         row("deflate, full map", "deflate_libdeflate_1", "write_map", (level_1, writing)),
+        row("deflate, full map", "deflate_libdeflate_1", "encode_map", (level_1, encoding)),
         row(
             "deflate, map of 10 %",
             "deflate_libdeflate_1_masked",
             "write_map_masked",
             (level_1, writing),
+        ),
+        row(
+            "deflate, map of 10 %",
+            "deflate_libdeflate_1_masked",
+            "encode_map_masked",
+            (level_1, encoding),
         ),
     ]

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use super::gzip::{self, MAX_RATIO};
 use super::header::Header;
+use super::memory::{self, FileMemory};
 use super::raw::{EXTENDER_BYTES, Layout, RawHeader};
-use super::{Endianness, ReadLimits, Version};
+use super::{Datatype, Endianness, ReadLimits, Version};
 use crate::error::{Error, ErrorKind, Result};
 use crate::io::atomic;
 
@@ -127,7 +128,7 @@ fn take(file: &mut impl Read, length: u64) -> Result<Vec<u8>> {
 
 /// The bytes of a file of voxels.
 pub(super) struct VoxelBytes {
-    bytes: Vec<u8>,
+    bytes: FileMemory,
     place: Range<usize>,
     /// How many bytes follow the voxels.
     pub(super) n_trailing: u64,
@@ -146,21 +147,68 @@ pub(super) fn voxels(
     header: &Header,
     limits: ReadLimits,
 ) -> Result<VoxelBytes> {
+    let (start, n_bytes) = (header.voxels_start() as usize, header.voxel_bytes() as usize);
+    if is_gzip(location, header, limits)? {
+        let mut bytes = FileMemory::kept(start + n_bytes)?;
+        let n_trailing = inflate(location, &mut bytes, limits)?;
+        return Ok(VoxelBytes { bytes, place: start..start + n_bytes, n_trailing });
+    }
+    let mut bytes = FileMemory::kept(n_bytes)?;
+    let n_trailing = read_plain(location, header, &mut bytes)?;
+    Ok(VoxelBytes { bytes, place: 0..n_bytes, n_trailing })
+}
+
+/// As [`voxels`] for voxels that are numbers of this machine as they are stored, and how many bytes
+/// follow them; none where they are not.
+pub(super) fn singles(
+    location: &Location,
+    header: &Header,
+    limits: ReadLimits,
+) -> Result<Option<(Vec<f32>, u64)>> {
+    const WIDTH: usize = size_of::<f32>();
+    let native = if cfg!(target_endian = "little") { Endianness::Little } else { Endianness::Big };
+    if header.datatype() != Datatype::Float32 || header.byte_order() != native {
+        return Ok(None);
+    }
+    let (start, n_bytes) = (header.voxels_start() as usize, header.voxel_bytes() as usize);
+    if !is_gzip(location, header, limits)? {
+        let mut values = memory::zeroed::<f32>(n_bytes / WIDTH)?;
+        let n_trailing = read_plain(location, header, bytemuck::cast_slice_mut(&mut values))?;
+        return Ok(Some((values, n_trailing)));
+    }
+    // What comes before the voxels is inflated in front of them, and taken away.
+    let n_before = start.div_ceil(WIDTH);
+    let mut values = memory::zeroed::<f32>(n_before + n_bytes / WIDTH)?;
+    let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut values);
+    let n_trailing = inflate(location, &mut bytes[WIDTH * n_before - start..], limits)?;
+    values.drain(..n_before);
+    Ok(Some((values, n_trailing)))
+}
+
+/// Whether the file of voxels is gzipped; passes when it can hold them.
+fn is_gzip(location: &Location, header: &Header, limits: ReadLimits) -> Result<bool> {
+    let (is_gzip, n_bytes) = sniff(&location.voxels, limits)?;
+    require_size(header, is_gzip, n_bytes).map_err(|error| error.at_path(&location.voxels))?;
+    Ok(is_gzip)
+}
+
+/// Fills `bytes` from the start of a gzip stream and gives how many follow.
+fn inflate(location: &Location, bytes: &mut [u8], limits: ReadLimits) -> Result<u64> {
+    let stored = read(&location.voxels, limits)?;
+    gzip::inflate(&stored, bytes, limits.max_bytes).map_err(|error| error.at_path(&location.voxels))
+}
+
+/// Fills `bytes` with the voxels of a plain file and gives how many bytes follow.
+fn read_plain(location: &Location, header: &Header, bytes: &mut [u8]) -> Result<u64> {
     let path = &location.voxels;
-    let (is_gzip, n_bytes) = sniff(path, limits)?;
-    require_size(header, is_gzip, n_bytes).map_err(|error| error.at_path(path))?;
-    let start = header.voxels_start() as usize;
-    let place = start..start + header.voxel_bytes() as usize;
-    let stored = read(path, limits)?;
-    if is_gzip {
-        let inflated = gzip::inflate(&stored, place.end, limits.max_bytes)
-            .map_err(|error| error.at_path(path))?;
-        return Ok(VoxelBytes { bytes: inflated.bytes, place, n_trailing: inflated.n_trailing });
-    }
-    match stored.len().checked_sub(place.end) {
-        Some(rest) => Ok(VoxelBytes { bytes: stored, place, n_trailing: rest as u64 }),
-        None => Err(too_short(header, stored.len() as u64).at_path(path)),
-    }
+    let failed = |error: std::io::Error| Error::from_io(ErrorKind::Format, path, &error);
+    let file = open(path)?;
+    let length = file.metadata().map_err(failed)?.len();
+    let start = header.voxels_start();
+    let n_trailing = length.checked_sub(start + bytes.len() as u64);
+    let n_trailing = n_trailing.ok_or_else(|| too_short(header, length).at_path(path))?;
+    read_at(&file, start, bytes).map_err(failed)?;
+    Ok(n_trailing)
 }
 
 /// A plain file of voxels, to be read where it lies, or the bytes that a gzip stream holds.
@@ -331,7 +379,7 @@ fn check_extensions(bytes: &[u8], raw: &RawHeader, end: usize) -> Result<()> {
 /// All bytes of a header file, inflated where it is gzipped.
 fn contents(path: &Path, is_gzip: bool, limits: ReadLimits) -> Result<Vec<u8>> {
     let bytes = read(path, limits)?;
-    if is_gzip { gzip::inflate_all(&bytes, limits.max_bytes) } else { Ok(bytes) }
+    if is_gzip { gzip::inflate_all(&bytes, limits.max_bytes) } else { Ok(bytes.to_vec()) }
 }
 
 /// Whether the file is gzipped, and its size.
@@ -358,16 +406,23 @@ fn sniff(path: &Path, limits: ReadLimits) -> Result<(bool, u64)> {
     Ok((start.starts_with(&gzip::MAGIC), metadata.len()))
 }
 
-fn read(path: &Path, limits: ReadLimits) -> Result<Vec<u8>> {
+fn read(path: &Path, limits: ReadLimits) -> Result<FileMemory> {
     let failed = |error: std::io::Error| Error::from_io(ErrorKind::Format, path, &error);
-    let file = open(path)?;
+    let mut file = open(path)?;
     let length = file.metadata().map_err(failed)?.len().min(limits.max_bytes);
-    let mut bytes = Vec::new();
-    usize::try_from(length)
-        .ok()
-        .and_then(|length| bytes.try_reserve_exact(length).ok())
-        .ok_or_else(|| Error::value(format!("{length} bytes do not fit into memory")))?;
-    file.take(limits.max_bytes).read_to_end(&mut bytes).map_err(failed)?;
+    let length = usize::try_from(length)
+        .map_err(|_| Error::value(format!("{length} bytes do not fit into memory")))?;
+    let mut bytes = FileMemory::passing(length)?;
+    let mut filled = 0;
+    while filled < length {
+        match file.read(&mut bytes[filled..]) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    bytes.truncate(filled);
     Ok(bytes)
 }
 

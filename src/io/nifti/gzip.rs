@@ -6,9 +6,11 @@
 
 use std::io::{BufRead, ErrorKind, Read};
 
+use fearless_simd::{Level, dispatch};
 use flate2::bufread::GzDecoder;
 use libdeflater::{CompressionLvl, Compressor, Decompressor};
 
+use super::memory::zeroed;
 use crate::error::{Error, Result};
 
 /// First two bytes of every gzip member.
@@ -20,30 +22,21 @@ pub(super) const MAX_RATIO: u64 = 1032;
 /// Level 1: maps of floats shrink hardly more at higher levels and take three times as long at 6.
 const LEVEL: i32 = 1;
 
-/// What a gzip file holds: the bytes that were asked for, and how many follow them.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Inflated {
-    pub(super) bytes: Vec<u8>,
-    pub(super) n_trailing: u64,
-}
-
-/// Inflates every member of `compressed` and keeps the first `expected` bytes.
+/// Inflates every member of `compressed`, keeps the first bytes, as many as `bytes` takes, and gives
+/// how many follow them.
 ///
 /// # Errors
 ///
 /// `Format` when the stream is truncated, corrupt, followed by something that is no gzip member, or
-/// holds less than `expected` bytes; `Value` when it holds more than `max_bytes`.
-pub(super) fn inflate(compressed: &[u8], expected: usize, max_bytes: u64) -> Result<Inflated> {
-    let mut bytes = zeroed(expected)?;
-    let whole = Decompressor::new().gzip_decompress(compressed, &mut bytes);
-    if whole == Ok(expected) && is_one_member(compressed, &bytes) {
-        return Ok(Inflated { bytes, n_trailing: 0 });
+/// holds less than `bytes` takes; `Value` when it holds more than `max_bytes`.
+pub(super) fn inflate(compressed: &[u8], bytes: &mut [u8], max_bytes: u64) -> Result<u64> {
+    let expected = bytes.len();
+    let whole = Decompressor::new().gzip_decompress(compressed, bytes);
+    if whole == Ok(expected) && is_one_member(compressed, bytes) {
+        return Ok(0);
     }
-    let n_bytes = stream(compressed, &mut bytes, max_bytes)?;
-    match n_bytes.checked_sub(expected as u64) {
-        Some(n_trailing) => Ok(Inflated { bytes, n_trailing }),
-        None => Err(too_short(n_bytes, expected as u64)),
-    }
+    let n_bytes = stream(compressed, bytes, max_bytes)?;
+    n_bytes.checked_sub(expected as u64).ok_or_else(|| too_short(n_bytes, expected as u64))
 }
 
 /// The words for a stream that ends before the voxels do.
@@ -58,7 +51,9 @@ pub(super) fn too_short(n_bytes: u64, expected: u64) -> Error {
 pub(super) fn inflate_all(compressed: &[u8], max_bytes: u64) -> Result<Vec<u8>> {
     let expected = stream(compressed, &mut [], max_bytes)?;
     let expected = usize::try_from(expected).map_err(|_| over_limit(max_bytes))?;
-    Ok(inflate(compressed, expected, max_bytes)?.bytes)
+    let mut bytes = zeroed(expected)?;
+    inflate(compressed, &mut bytes, max_bytes)?;
+    Ok(bytes)
 }
 
 /// Start of a member without name and time, for [`super::deflate`].
@@ -75,17 +70,6 @@ pub(super) fn deflate(bytes: &[u8]) -> Result<Vec<u8>> {
         .map_err(|error| refused(error.to_string()))?;
     compressed.truncate(length);
     Ok(compressed)
-}
-
-/// `length` zeros, or an error where the machine has no such memory.
-pub(super) fn zeroed(length: usize) -> Result<Vec<u8>> {
-    let mut bytes = Vec::<u8>::new();
-    bytes.try_reserve_exact(length).map_err(|_| {
-        Error::value(format!("{length} bytes do not fit into the memory of this machine"))
-    })?;
-    // The system hands out zeros; filling them in would touch every page once more.
-    drop(bytes);
-    Ok(vec![0; length])
 }
 
 /// The words for a stream that the decoder refuses.
@@ -113,13 +97,25 @@ fn is_one_member(compressed: &[u8], bytes: &[u8]) -> bool {
 /// Whether `pattern` occurs in `bytes`; in blocks, so that the search runs at memory speed.
 fn contains(bytes: &[u8], pattern: [u8; 8]) -> bool {
     const BLOCK: usize = 4096;
-    let [a, b, c, d, ..] = pattern;
-    let start = [a, b, c, d];
+    let level = Level::new();
     (0..bytes.len()).step_by(BLOCK).any(|first| {
         let block = &bytes[first..bytes.len().min(first + BLOCK + 7)];
-        let hits = block.windows(4).fold(0_u32, |hits, window| hits | u32::from(window == start));
-        hits > 0 && block.windows(8).any(|window| window == pattern)
+        dispatch!(level, _simd => may_contain(block, pattern))
+            && block.windows(8).any(|window| window == pattern)
     })
+}
+
+/// Whether the first three bytes of `pattern` follow each other somewhere in `bytes`.
+#[allow(clippy::inline_always, reason = "becomes part of what carries the instruction set")]
+#[inline(always)]
+fn may_contain(bytes: &[u8], [a, b, c, ..]: [u8; 8]) -> bool {
+    let n = bytes.len().saturating_sub(7);
+    let mut hits = 0;
+    for place in 0..n {
+        let equal = |offset: usize, byte: u8| u8::from(bytes[place + offset] == byte);
+        hits |= equal(0, a) & equal(1, b) & equal(2, c);
+    }
+    hits != 0
 }
 
 /// Whether `pattern` also occurs so that it overlaps the last eight bytes.
@@ -214,14 +210,20 @@ mod tests {
         (0..n).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect()
     }
 
+    /// The first `expected` bytes, and how many follow.
+    fn inflated(compressed: &[u8], expected: usize) -> Result<(Vec<u8>, u64)> {
+        let mut bytes = vec![0; expected];
+        let n_trailing = inflate(compressed, &mut bytes, 1 << 20)?;
+        Ok((bytes, n_trailing))
+    }
+
     #[test]
     fn deflate_and_inflate_are_inverse_and_repeatable() {
         let bytes = numbers(5_000);
         let compressed = deflate(&bytes).unwrap();
         assert_eq!(compressed, deflate(&bytes).unwrap());
         assert_eq!(compressed[3..8], [0; 5], "no name, no time");
-        let inflated = inflate(&compressed, bytes.len(), 1 << 20).unwrap();
-        assert_eq!(inflated, Inflated { bytes: bytes.clone(), n_trailing: 0 });
+        assert_eq!(inflated(&compressed, bytes.len()).unwrap(), (bytes.clone(), 0));
         assert_eq!(inflate_all(&compressed, 1 << 20).unwrap(), bytes);
     }
 
@@ -232,10 +234,9 @@ mod tests {
         let two = [one.clone(), one.clone()].concat();
         assert!(is_one_member(&one, &half));
         assert!(!is_one_member(&two, &half));
-        let inflated = inflate(&two, 800, 1 << 20).unwrap();
-        assert_eq!(inflated.bytes, [half.clone(), half.clone()].concat());
-        assert_eq!(inflate(&two, 400, 1 << 20).unwrap().n_trailing, 400);
-        assert_eq!(inflate(&two, 500, 1 << 20).unwrap().n_trailing, 300);
+        assert_eq!(inflated(&two, 800).unwrap().0, [half.clone(), half.clone()].concat());
+        assert_eq!(inflated(&two, 400).unwrap().1, 400);
+        assert_eq!(inflated(&two, 500).unwrap().1, 300);
     }
 
     #[test]
@@ -243,18 +244,18 @@ mod tests {
         let bytes = numbers(10);
         let compressed = deflate(&bytes).unwrap();
         let padded = [compressed.clone(), vec![0; 512]].concat();
-        assert_eq!(inflate(&padded, 40, 1 << 20).unwrap().bytes, bytes);
+        assert_eq!(inflated(&padded, 40).unwrap().0, bytes);
         let dirty = [compressed.clone(), b"x".to_vec()].concat();
-        let error = inflate(&dirty, 40, 1 << 20).unwrap_err();
+        let error = inflated(&dirty, 40).unwrap_err();
         assert_eq!(error.to_string(), "gzip stream is damaged: what follows it is no gzip member");
-        let error = inflate(&compressed, 41, 1 << 20).unwrap_err();
+        let error = inflated(&compressed, 41).unwrap_err();
         assert!(error.message().starts_with("gzip stream holds 40 bytes, fewer than the 41"));
     }
 
     #[test]
     fn a_bomb_stops_at_the_limit() {
         let compressed = deflate(&vec![0; 1 << 22]).unwrap();
-        let error = inflate(&compressed, 1000, 1 << 20).unwrap_err();
+        let error = inflated(&compressed, 1000).unwrap_err();
         assert_eq!(error.message(), "gzip stream holds more than the limit of 1048576 bytes");
         assert!(inflate_all(&compressed, 1 << 20).is_err());
     }

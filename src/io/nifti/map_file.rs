@@ -19,23 +19,40 @@ use crate::io::atomic::Pending;
 pub const PIECE_VOXELS: usize = 1 << 14;
 
 /// Pieces that are encoded before they are written.
-const PIECES_AT_ONCE: usize = 64;
+const PIECES_AT_ONCE: usize = 16;
 
-/// Neighbouring voxels of a map as they are stored, and encoded where the map is gzipped.
-#[derive(Debug)]
+/// Neighbouring voxels of a map as they are stored, and encoded where the map is gzipped. Made again
+/// and again of the same memory.
+#[derive(Debug, Default)]
 pub struct Piece {
     stored: Vec<u8>,
     encoded: Vec<u8>,
+    n_encoded: usize,
 }
 
 impl Piece {
     /// Encodes `stored`, little-endian voxels, for a file of this name.
     pub fn new(stored: Vec<u8>, compression: Compression) -> Self {
-        let mut encoded = Vec::new();
+        let mut piece = Self { stored, ..Self::default() };
+        piece.encode(compression);
+        piece
+    }
+
+    /// The voxels, little-endian; to be encoded again after a change.
+    pub fn stored_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.stored
+    }
+
+    /// Encodes the voxels for a file of this name.
+    pub fn encode(&mut self, compression: Compression) {
         if compression == Compression::Gzip {
-            deflate::encode_block(&stored, &mut encoded);
+            self.n_encoded = deflate::encode_block(&self.stored, &mut self.encoded);
         }
-        Self { stored, encoded }
+    }
+
+    /// Bytes that a gzipped map keeps of this piece; none where it is not encoded.
+    pub fn encoded(&self) -> &[u8] {
+        &self.encoded[..self.n_encoded]
     }
 }
 
@@ -110,23 +127,34 @@ impl MapFile {
             Compression::None => self.pending.append(&piece.stored),
             Compression::Gzip => {
                 self.checksum.update(&piece.stored);
-                self.pending.append(&piece.encoded)
+                self.pending.append(piece.encoded())
             }
         }
     }
 
     /// Adds all voxels, encoded side by side.
-    pub(super) fn append_voxels<T: Sync, const N: usize>(
+    ///
+    /// # Errors
+    ///
+    /// As [`MapFile::append`].
+    pub fn append_voxels<T: Sync, const N: usize>(
         &mut self,
         voxels: &[T],
         to_bytes: impl Fn(&T) -> [u8; N] + Sync,
     ) -> Result<()> {
         let compression = self.compression;
+        let mut pieces = Vec::new();
         for some in voxels.chunks(PIECE_VOXELS * PIECES_AT_ONCE) {
-            let pieces: Vec<Piece> = some
-                .par_chunks(PIECE_VOXELS)
-                .map(|part| Piece::new(part.iter().flat_map(&to_bytes).collect(), compression))
-                .collect();
+            pieces.resize_with(some.len().div_ceil(PIECE_VOXELS), Piece::default);
+            let parts = pieces.par_iter_mut().zip(some.par_chunks(PIECE_VOXELS));
+            parts.for_each(|(piece, part)| {
+                piece.stored.resize(N * part.len(), 0);
+                let stored = piece.stored.as_chunks_mut::<N>().0;
+                for (bytes, voxel) in stored.iter_mut().zip(part) {
+                    *bytes = to_bytes(voxel);
+                }
+                piece.encode(compression);
+            });
             pieces.iter().try_for_each(|piece| self.append(piece))?;
         }
         Ok(())

@@ -47,6 +47,7 @@ mod file;
 mod gzip;
 mod header;
 mod map_file;
+mod memory;
 mod placement;
 mod raw;
 mod read;

@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use fearless_simd::{Level, dispatch};
+
+use super::datatype::Decoded;
 use super::file::{self, Location};
 use super::stored::{self, Oddities};
 use super::{Header, ReadLimits, datatype};
@@ -58,10 +61,14 @@ pub fn read_header(path: &Path, limits: &ReadLimits) -> Result<Header> {
 pub fn read_series(path: &Path, limits: &ReadLimits) -> Result<Image<Series>> {
     let location = Location::of(path)?;
     let header = file::header(&location, *limits)?;
-    let bytes = file::voxels(&location, &header, *limits)?;
-    let decoded = datatype::decode(header.datatype(), header.byte_order(), bytes.voxels());
-    let n_trailing = bytes.n_trailing;
-    drop(bytes);
+    let singles = file::singles(&location, &header, *limits)?;
+    let (decoded, n_trailing) = if let Some((values, n_trailing)) = singles {
+        (Decoded { samples: Samples::Single(values), n_rounded: 0 }, n_trailing)
+    } else {
+        let bytes = file::voxels(&location, &header, *limits)?;
+        let kind = (header.datatype(), header.byte_order());
+        (datatype::decode(kind.0, kind.1, bytes.voxels()), bytes.n_trailing)
+    };
     let n_non_finite = count_non_finite(&decoded.samples, &header);
     let found = Oddities { n_non_finite, n_rounded: decoded.n_rounded };
     let warnings = stored::warnings(&header, n_trailing, found);
@@ -178,11 +185,16 @@ fn count_non_finite(samples: &Samples, header: &Header) -> usize {
         return 0;
     }
     let scaling = header.scaling();
-    let is_lost = |stored: f64| !scaling.apply(stored).is_finite();
-    match samples {
-        Samples::Single(values) => values.iter().filter(|&&v| is_lost(f64::from(v))).count(),
-        Samples::Double(values) => values.iter().filter(|&&v| is_lost(v)).count(),
-    }
+    dispatch!(Level::new(), _simd => match samples {
+        Samples::Single(values) => count_lost(values, |&value| scaling.apply(f64::from(value))),
+        Samples::Double(values) => count_lost(values, |&value| scaling.apply(value)),
+    })
+}
+
+#[allow(clippy::inline_always, reason = "becomes part of what carries the instruction set")]
+#[inline(always)]
+fn count_lost<T>(values: &[T], signal: impl Fn(&T) -> f64) -> usize {
+    values.iter().map(|value| u64::from(!signal(value).is_finite())).sum::<u64>() as usize
 }
 
 /// The label that `value` means, if any.

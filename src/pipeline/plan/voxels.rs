@@ -10,11 +10,13 @@ use crate::unit::Unit;
 /// How σ is obtained.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NoisePlan {
-    /// `auto`, `repeat`, `residual`, `background`, `piesno`, `wavelet`, `dce_baseline`, `given` or
-    /// `none`.
+    /// `auto`, `repeat`, `residual`, `background`, `piesno`, `wavelet`, `local_filter`,
+    /// `dce_baseline`, `given` or `none`.
     pub method: String,
     /// σ in signal units, for `given`.
     pub sigma: Option<f64>,
+    /// Receiver channels whose squares were added up in a magnitude, for `piesno`.
+    pub n_channels: usize,
 }
 
 /// Pseudo-experiments per voxel.
@@ -55,7 +57,10 @@ pub struct HabitatPlan {
     pub joint_parameters: Vec<String>,
 }
 
-const NOISE_METHODS: [(&str, &str); 9] = [
+/// Receiver channels that can be combined.
+const CHANNELS: std::ops::RangeInclusive<u64> = 1..=128;
+
+const NOISE_METHODS: [(&str, &str); 10] = [
     ("none", "none"),
     ("auto", "auto"),
     ("repeat", "repeat"),
@@ -63,6 +68,7 @@ const NOISE_METHODS: [(&str, &str); 9] = [
     ("background", "background"),
     ("piesno", "piesno"),
     ("wavelet", "wavelet"),
+    ("local_filter", "local_filter"),
     ("dce_baseline", "dce_baseline"),
     ("given", "given"),
 ];
@@ -79,8 +85,13 @@ pub(super) fn noise(fit: &Section<'_>, root: &Section<'_>) -> NoisePlan {
         let error = Error::value("`method = \"given\"` and `sigma` belong together");
         section.refuse("sigma", error);
     }
+    let channels = section.count("channels");
+    if channels.is_some_and(|n| method != "piesno" || !CHANNELS.contains(&n)) {
+        let error = Error::value("`channels`, 1 to 128, belongs to `method = \"piesno\"`");
+        section.refuse("channels", error);
+    }
     section.finish();
-    NoisePlan { method, sigma }
+    NoisePlan { method, sigma, n_channels: channels.unwrap_or(1) as usize }
 }
 
 /// Reads `[uncertainty]` with the pipeline's own as defaults.

@@ -1,5 +1,12 @@
 //! Mean, spread and median of a map, collected piece by piece.
 
+#![allow(
+    clippy::inline_always,
+    reason = "kernels become part of the function that carries the instruction set"
+)]
+
+use fearless_simd::{Level, dispatch};
+
 use super::ParameterSummary;
 use crate::model::Parameter;
 
@@ -16,14 +23,24 @@ pub(super) struct PieceSpread {
 impl PieceSpread {
     /// Of `values` in any order; always the same sums for the same order.
     pub(super) fn of(values: &[f64]) -> Self {
+        dispatch!(Level::new(), _simd => Self::sums(values))
+    }
+
+    #[inline(always)]
+    fn sums(values: &[f64]) -> Self {
         let n = values.len() as f64;
         let mean = if values.is_empty() { 0.0 } else { sum_of(values, |value| value) / n };
         let squares = sum_of(values, |value| (value - mean) * (value - mean));
-        Self { n, mean, squares, values: values.iter().map(|&value| value as f32).collect() }
+        let mut stored = vec![0.0; values.len()];
+        for (stored, &value) in stored.iter_mut().zip(values) {
+            *stored = value as f32;
+        }
+        Self { n, mean, squares, values: stored }
     }
 }
 
 /// A sum in eight lanes, which the processor adds at once.
+#[inline(always)]
 fn sum_of(values: &[f64], term: impl Fn(f64) -> f64) -> f64 {
     let (groups, rest) = values.as_chunks::<8>();
     let mut lanes = [0.0_f64; 8];
@@ -38,7 +55,10 @@ fn sum_of(values: &[f64], term: impl Fn(f64) -> f64) -> f64 {
 /// Values of all pieces so far.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Spread {
-    all: PieceSpread,
+    n: f64,
+    mean: f64,
+    squares: f64,
+    pieces: Vec<Vec<f32>>,
 }
 
 impl Spread {
@@ -48,24 +68,22 @@ impl Spread {
     ///
     /// Chan and others, "Algorithms for computing the sample variance", Am. Stat. 37 (1983),
     /// doi:10.1080/00031305.1983.10483115.
-    pub(super) fn add(&mut self, piece: &PieceSpread) {
-        let all = &mut self.all;
+    pub(super) fn add(&mut self, piece: PieceSpread) {
         if piece.n == 0.0 {
             return;
         }
-        let n = all.n + piece.n;
-        let step = piece.mean - all.mean;
-        all.mean += step * (piece.n / n);
-        all.squares += piece.squares + step * step * (all.n * piece.n / n);
-        all.n = n;
-        all.values.extend_from_slice(&piece.values);
+        let n = self.n + piece.n;
+        let step = piece.mean - self.mean;
+        self.mean += step * (piece.n / n);
+        self.squares += piece.squares + step * step * (self.n * piece.n / n);
+        self.n = n;
+        self.pieces.push(piece.values);
     }
 
     /// Mean, standard deviation and median; the median is that of the stored 32-bit values.
     pub(super) fn summary(self, parameter: &Parameter) -> ParameterSummary {
-        let all = self.all;
-        let n = all.values.len();
-        let is_finite = all.mean.is_finite() && all.squares.is_finite();
+        let n = self.n as usize;
+        let is_finite = self.mean.is_finite() && self.squares.is_finite();
         let known = |value: f64, least: usize| {
             if is_finite && n >= least { value } else { f64::NAN }
         };
@@ -73,46 +91,61 @@ impl Spread {
             name: parameter.name,
             units: parameter.unit.symbol(),
             n,
-            mean: known(all.mean, 1),
-            sd: known((all.squares / (all.n - 1.0)).sqrt(), 2),
-            median: if is_finite { median(&all.values) } else { f64::NAN },
+            mean: known(self.mean, 1),
+            sd: known((self.squares / (self.n - 1.0)).sqrt(), 2),
+            median: if is_finite { median(&self.pieces) } else { f64::NAN },
         }
     }
 }
 
-/// The middle value, or the mean of the two middle ones; NaN for none.
-fn median(values: &[f32]) -> f64 {
-    let n = values.len();
+/// The middle value of all `pieces`, or the mean of the two middle ones; NaN for none.
+fn median(pieces: &[Vec<f32>]) -> f64 {
+    let n: usize = pieces.iter().map(Vec::len).sum();
     if n == 0 {
         return f64::NAN;
     }
-    let [low, high] = ranked(values, (n - 1) / 2).map(f64::from);
+    let [low, high] = ranked(pieces, (n - 1) / 2).map(f64::from);
     if n % 2 == 1 { low } else { f64::midpoint(low, high) }
 }
 
-/// The values at `place` of the sorted values and after it, where there is one.
+/// The values at `place` of all values sorted and after it, where there is one.
 ///
 /// A sorted sample tells between which two values they lie, nearly always; then few values are left
 /// to be sorted.
-fn ranked(values: &[f32], place: usize) -> [f32; 2] {
-    const STEP: usize = 61;
-    let mut sample: Vec<i32> = values.iter().step_by(STEP).copied().map(key).collect();
+fn ranked(pieces: &[Vec<f32>], place: usize) -> [f32; 2] {
+    const STEP: usize = 251;
+    let sampled = |piece: &Vec<f32>| piece.iter().step_by(STEP).copied().map(key).collect();
+    let mut sample: Vec<i32> = pieces.iter().flat_map::<Vec<i32>, _>(sampled).collect();
     sample.sort_unstable();
-    let expected = place / STEP;
-    let margin = 4 * (sample.len().isqrt() + 1);
+    let n: usize = pieces.iter().map(Vec::len).sum();
+    let expected = place * sample.len() / n;
+    let margin = 2 * (sample.len().isqrt() + 1);
     let low = sample[expected.saturating_sub(margin).min(sample.len() - 1)];
     let high = sample[(expected + margin).min(sample.len() - 1)];
     let (mut n_below, mut between) = (0, Vec::new());
-    for key in values.iter().copied().map(key) {
-        n_below += usize::from(key < low);
-        if low <= key && key <= high {
-            between.push(key);
-        }
+    let level = Level::new();
+    for piece in pieces {
+        n_below += dispatch!(level, _simd => split(piece, [low, high], &mut between));
     }
     if let Some(inside) = place.checked_sub(n_below).filter(|&inside| inside + 1 < between.len()) {
         return two_from(&mut between, inside);
     }
-    two_from(&mut values.iter().copied().map(key).collect::<Vec<_>>(), place)
+    two_from(&mut pieces.iter().flatten().copied().map(key).collect::<Vec<_>>(), place)
+}
+
+/// Appends the keys of the `values` from `low` to `high` to `between`, and counts those below.
+#[inline(always)]
+fn split(values: &[f32], [low, high]: [i32; 2], between: &mut Vec<i32>) -> usize {
+    let n_below: u32 = values.iter().map(|&value| u32::from(key(value) < low)).sum();
+    let mut n = between.len();
+    between.resize(n + values.len(), 0);
+    for &value in values {
+        let key = key(value);
+        between[n] = key;
+        n += usize::from(low <= key) & usize::from(key <= high);
+    }
+    between.truncate(n);
+    n_below as usize
 }
 
 fn two_from(keys: &mut [i32], place: usize) -> [f32; 2] {
@@ -121,6 +154,7 @@ fn two_from(keys: &mut [i32], place: usize) -> [f32; 2] {
 }
 
 /// Whole numbers that stand in the order of the values.
+#[inline(always)]
 fn key(value: f32) -> i32 {
     let bits = value.to_bits().cast_signed();
     bits ^ ((bits >> 31) & i32::MAX)
@@ -138,7 +172,7 @@ mod tests {
     fn summary(values: &[f64], length: usize) -> ParameterSummary {
         let mut spread = Spread::default();
         for piece in values.chunks(length) {
-            spread.add(&PieceSpread::of(piece));
+            spread.add(PieceSpread::of(piece));
         }
         spread.summary(&crate::model::MODELS[0].parameters[0])
     }
@@ -178,11 +212,11 @@ mod tests {
     fn a_sample_that_misleads_is_found_out() {
         // Every sampled value is far from the median.
         let values: Vec<f32> =
-            (0..61 * 40).map(|i| if i % 61 == 0 { 9.0 } else { i as f32 * 1e-6 }).collect();
+            (0..251 * 40).map(|i| if i % 251 == 0 { 9.0 } else { i as f32 * 1e-6 }).collect();
         let mut sorted = values.clone();
         sorted.sort_by(f32::total_cmp);
         let place = values.len() / 2;
         let bits = |pair: [f32; 2]| pair.map(f32::to_bits);
-        assert_eq!(bits(ranked(&values, place)), bits([sorted[place], sorted[place + 1]]));
+        assert_eq!(bits(ranked(&[values], place)), bits([sorted[place], sorted[place + 1]]));
     }
 }

@@ -128,14 +128,15 @@ fn run(tiles: Tiles<'_>, names: &MapNames<'_>, observer: &dyn Observer) -> Resul
     let progress = |count: usize| observer.observe(&Event::VoxelsDone(count));
     rayon::broadcast(|_| {
         let mut worker = Worker::new(tiles);
+        let mut spare = None;
         while !has_failed.load(Ordering::Relaxed) {
             let number = next.fetch_add(1, Ordering::Relaxed);
             if number >= tiles.n_tiles() {
                 break;
             }
-            let tile = worker.make(number, &progress);
+            let tile = worker.make(number, spare, &progress);
             let mut outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner);
-            outcome.take(number, tile);
+            spare = outcome.take(number, tile);
             has_failed.fetch_or(outcome.error.is_some(), Ordering::Relaxed);
         }
     });
@@ -156,6 +157,8 @@ struct Outcome {
     n_taken: usize,
     /// Tiles that came before an earlier one.
     early: BTreeMap<usize, Result<Tile>>,
+    /// Tiles that have been written, whose memory serves again.
+    spare: Vec<Tile>,
     error: Option<Error>,
 }
 
@@ -172,22 +175,25 @@ impl Outcome {
             oddities: vec![Oddities::default(); tiles.series.n_files()],
             n_taken: 0,
             early: BTreeMap::new(),
+            spare: Vec::new(),
             error: None,
         })
     }
 
-    /// Takes the tiles in their order, whatever the order in which they come.
-    fn take(&mut self, number: usize, tile: Result<Tile>) {
+    /// Takes the tiles in their order, whatever the order in which they come, and gives back one that
+    /// is done with, if any.
+    fn take(&mut self, number: usize, tile: Result<Tile>) -> Option<Tile> {
         self.early.insert(number, tile);
         while let Some(tile) = self.early.remove(&self.n_taken) {
             self.n_taken += 1;
-            if let Err(error) = tile.and_then(|tile| self.add(&tile)) {
+            if let Err(error) = tile.and_then(|tile| self.add(tile)) {
                 self.error.get_or_insert(error);
             }
         }
+        self.spare.pop()
     }
 
-    fn add(&mut self, tile: &Tile) -> Result<()> {
+    fn add(&mut self, mut tile: Tile) -> Result<()> {
         for (file, piece) in self.files.iter_mut().zip(&tile.pieces) {
             file.append(piece)?;
         }
@@ -197,12 +203,13 @@ impl Outcome {
         for (all, count) in self.counts.iter_mut().zip(&tile.counts) {
             *all += count;
         }
-        for (all, spread) in self.spreads.iter_mut().zip(&tile.spreads) {
+        for (all, spread) in self.spreads.iter_mut().zip(tile.spreads.drain(..)) {
             all.add(spread);
         }
         for (all, oddities) in self.oddities.iter_mut().zip(&tile.oddities) {
             *all += *oddities;
         }
+        self.spare.push(tile);
         Ok(())
     }
 

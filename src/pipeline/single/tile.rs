@@ -1,6 +1,13 @@
 //! One piece of all maps: read, fitted, encoded, without leaving the processor's caches.
 
+#![allow(
+    clippy::inline_always,
+    reason = "kernels become part of the function that carries the instruction set"
+)]
+
 use std::ops::Range;
+
+use fearless_simd::{Level, dispatch};
 
 use super::Background;
 use super::maps::MapKind;
@@ -41,6 +48,7 @@ impl Tiles<'_> {
 }
 
 /// What became of a tile.
+#[derive(Default)]
 pub(super) struct Tile {
     /// One per map.
     pub(super) pieces: Vec<Piece>,
@@ -62,7 +70,10 @@ pub(super) struct Worker<'a> {
     packed: Vec<f64>,
     fixed: Vec<f64>,
     column: Vec<f64>,
+    /// Values of each map of estimates.
+    values: Vec<Vec<f64>>,
     fits: FitBlock,
+    level: Level,
 }
 
 /// Stored bytes of a tile, one slice per volume.
@@ -71,20 +82,10 @@ struct StoredTile<'a> {
     start: usize,
 }
 
-/// Maps of a tile while they are drawn.
-struct Canvas {
-    start: usize,
-    /// Bytes of each map.
-    maps: Vec<Vec<u8>>,
-    has_values: Vec<bool>,
-    counts: [usize; FitStatus::ALL.len()],
-    /// Values of each map of estimates.
-    values: Vec<Vec<f64>>,
-}
-
 impl<'a> Worker<'a> {
     pub(super) fn new(tiles: Tiles<'a>) -> Self {
         let n_parameters = tiles.estimator.parameters().len();
+        let is_estimate = |kind: &&MapKind| matches!(kind, MapKind::Estimate(_));
         Self {
             tiles,
             buffers: vec![Vec::new(); tiles.series.n_volumes()],
@@ -92,17 +93,24 @@ impl<'a> Worker<'a> {
             packed: Vec::new(),
             fixed: Vec::new(),
             column: Vec::new(),
+            values: tiles.maps.iter().filter(is_estimate).map(|_| Vec::new()).collect(),
             fits: FitBlock::new(n_parameters, tiles.detail()),
+            level: Level::new(),
         }
     }
 
-    /// Makes the tile of this number; `progress` is told of every block.
-    pub(super) fn make(&mut self, number: usize, progress: &dyn Fn(usize)) -> Result<Tile> {
+    /// Makes the tile of this number of the memory of `spare`; `progress` is told of every block.
+    pub(super) fn make(
+        &mut self,
+        number: usize,
+        spare: Option<Tile>,
+        progress: &dyn Fn(usize),
+    ) -> Result<Tile> {
         let tiles = self.tiles;
         let start = number * PIECE_VOXELS;
         let voxels = start..tiles.series.n_voxels().min(start + PIECE_VOXELS);
-        let mut canvas = Canvas::new(&tiles, voxels.clone());
-        let mut oddities = vec![Oddities::default(); tiles.series.n_files()];
+        let mut tile = spare.unwrap_or_default();
+        self.clear(&mut tile, voxels.len());
         let inside = tiles.region.map(|region| part(region.indices(), &voxels));
         if inside.is_none_or(|inside| !inside.is_empty()) || tiles.series.may_be_odd() {
             let mut buffers = std::mem::take(&mut self.buffers);
@@ -111,17 +119,46 @@ impl<'a> Worker<'a> {
             for first in voxels.clone().step_by(BLOCK_VOXELS) {
                 let block = first..voxels.end.min(first + BLOCK_VOXELS);
                 let inside = inside.map(|inside| part(inside, &block));
-                self.block(&stored, &block, inside, &mut oddities);
+                self.block(&stored, &block, inside, &mut tile.oddities);
                 let n_lanes = inside.map_or(block.len(), <[usize]>::len);
                 if n_lanes > 0 {
-                    canvas.draw(self, inside, block);
+                    let lanes = match inside {
+                        Some(inside) if n_lanes < block.len() => Lanes::Scattered(inside, start),
+                        _ => Lanes::Together(block.start - start),
+                    };
+                    dispatch!(self.level, _simd => self.draw(lanes, &mut tile));
                     progress(n_lanes);
                 }
             }
             drop(stored);
             self.buffers = buffers;
         }
-        Ok(canvas.finish(&tiles, oddities))
+        tile.pieces.iter_mut().for_each(|piece| piece.encode(tiles.compression));
+        tile.spreads = self.values.iter().map(|values| PieceSpread::of(values)).collect();
+        Ok(tile)
+    }
+
+    /// Makes `tile` one of `n_voxels` in which nothing is drawn yet.
+    fn clear(&mut self, tile: &mut Tile, n_voxels: usize) {
+        let tiles = self.tiles;
+        self.values.iter_mut().for_each(Vec::clear);
+        tile.has_values = vec![false; tiles.maps.len()];
+        tile.counts = [0; FitStatus::ALL.len()];
+        tile.oddities = vec![Oddities::default(); tiles.series.n_files()];
+        tile.pieces.resize_with(tiles.maps.len(), Piece::default);
+        for (piece, &kind) in tile.pieces.iter_mut().zip(tiles.maps) {
+            let stored = piece.stored_mut();
+            let width = if kind == MapKind::Status { 1 } else { size_of::<f32>() };
+            stored.resize(width * n_voxels, 0);
+            if tiles.region.is_none() {
+                // Every voxel is drawn.
+            } else if kind == MapKind::Status {
+                stored.fill(FitStatus::Outside.code());
+            } else {
+                let empty = empty_value(kind, tiles.background).to_le_bytes();
+                stored.as_chunks_mut().0.fill(empty);
+            }
+        }
     }
 
     /// Signals of a block, and the fits of its voxels `inside`; all where there is no mask.
@@ -162,92 +199,88 @@ impl<'a> Worker<'a> {
         estimator.estimate_block(lanes, &mut self.fits);
     }
 
-    /// Values of a map of numbers, one per lane.
-    fn column(&mut self, kind: MapKind) -> &[f64] {
-        let Self { fits, column, .. } = self;
-        let lanes = 0..fits.n_lanes();
-        let sigma = self.tiles.sigma;
-        column.clear();
-        match kind {
-            MapKind::Estimate(parameter) => return &fits.estimates[parameter],
-            MapKind::StandardError(parameter) => {
-                let variances = &fits.unscaled_variances[parameter];
-                column.extend(lanes.map(|lane| {
-                    let sigma = sigma.unwrap_or_else(|| fits.residual_variance(lane).sqrt());
-                    sigma * variances[lane].sqrt()
-                }));
-            }
-            MapKind::RSquared => column.extend(lanes.map(|lane| fits.r_squared(lane))),
-            MapKind::ChiSquare => {
-                let sigma = sigma.unwrap_or(f64::NAN);
-                column.extend(lanes.map(|lane| match fits.degrees_of_freedom[lane] {
-                    0 => f64::NAN,
-                    degrees => {
-                        fits.residual_sum_of_squares[lane] / sigma / sigma / f64::from(degrees)
-                    }
-                }));
-            }
-            MapKind::Uncertainty | MapKind::Status => {}
-        }
-        column
-    }
-}
-
-impl Canvas {
-    fn new(tiles: &Tiles<'_>, voxels: Range<usize>) -> Self {
-        let n = voxels.len();
-        let empty = |kind: &MapKind| match kind {
-            MapKind::Status => vec![FitStatus::Outside.code(); n],
-            kind => empty_value(*kind, tiles.background).to_le_bytes().repeat(n),
-        };
-        let is_estimate = |kind: &&MapKind| matches!(kind, MapKind::Estimate(_));
-        Self {
-            start: voxels.start,
-            maps: tiles.maps.iter().map(empty).collect(),
-            has_values: vec![false; tiles.maps.len()],
-            counts: [0; FitStatus::ALL.len()],
-            values: tiles.maps.iter().filter(is_estimate).map(|_| Vec::new()).collect(),
-        }
-    }
-
     /// Puts the fits of a block into the maps.
-    fn draw(&mut self, worker: &mut Worker<'_>, inside: Option<&[usize]>, block: Range<usize>) {
-        count(&worker.fits.status, &mut self.counts);
-        let tiles = worker.tiles;
-        let block = block.start - self.start..block.end - self.start;
-        let start = self.start;
-        let mut values = self.values.iter_mut();
-        let maps = self.maps.iter_mut().zip(&mut self.has_values);
-        for ((map, has_values), &kind) in maps.zip(tiles.maps) {
+    #[inline(always)]
+    fn draw(&mut self, lanes: Lanes<'_>, tile: &mut Tile) {
+        count(&self.fits.status, &mut tile.counts);
+        let tiles = self.tiles;
+        let mut n_estimates = 0;
+        let maps = tile.pieces.iter_mut().zip(&mut tile.has_values);
+        for ((piece, has_values), &kind) in maps.zip(tiles.maps) {
+            let map = piece.stored_mut();
             if kind == MapKind::Status {
-                let codes = worker.fits.status.iter().map(|status| [status.code()]);
-                place(codes, inside, (start, &block), map);
+                place(&self.fits.status, |status| [status.code()], lanes, map);
                 *has_values = true;
                 continue;
             }
             let empty = empty_value(kind, tiles.background);
-            let column = worker.column(kind);
-            *has_values = *has_values || column.iter().any(|value| value.is_finite());
-            let shown = column.iter().map(|&value| shown(value, empty).to_le_bytes());
-            place(shown, inside, (start, &block), map);
-            if let MapKind::Estimate(parameter) = kind
-                && let Some(values) = values.next()
-            {
-                collect(&worker.fits, parameter, values);
+            self.column(kind);
+            let column = match kind {
+                MapKind::Estimate(parameter) => &self.fits.estimates[parameter],
+                _ => &self.column,
+            };
+            *has_values |= column.iter().fold(false, |any, value| any | value.is_finite());
+            place(column, |&value| shown(value, empty).to_le_bytes(), lanes, map);
+            if let MapKind::Estimate(parameter) = kind {
+                collect(&self.fits, parameter, &mut self.values[n_estimates]);
+                n_estimates += 1;
             }
         }
     }
 
-    fn finish(self, tiles: &Tiles<'_>, oddities: Vec<Oddities>) -> Tile {
-        let piece = |bytes| Piece::new(bytes, tiles.compression);
-        Tile {
-            pieces: self.maps.into_iter().map(piece).collect(),
-            has_values: self.has_values,
-            counts: self.counts,
-            spreads: self.values.iter().map(|values| PieceSpread::of(values)).collect(),
-            oddities,
+    /// Computes a map that is no column of the fits, one value per lane.
+    #[inline(always)]
+    fn column(&mut self, kind: MapKind) {
+        let Self { fits, column, .. } = self;
+        column.resize(fits.n_lanes(), 0.0);
+        let residual = fits.residual_sum_of_squares.iter().zip(&fits.degrees_of_freedom);
+        match (kind, self.tiles.sigma) {
+            (MapKind::StandardError(parameter), Some(sigma)) => {
+                let variances = &fits.unscaled_variances[parameter];
+                for (value, variance) in column.iter_mut().zip(variances) {
+                    *value = sigma * variance.sqrt();
+                }
+            }
+            (MapKind::StandardError(parameter), None) => {
+                let variances = &fits.unscaled_variances[parameter];
+                for ((value, variance), residual) in column.iter_mut().zip(variances).zip(residual)
+                {
+                    *value = per_degree(residual).sqrt() * variance.sqrt();
+                }
+            }
+            (MapKind::RSquared, _) => {
+                let totals = fits.total_sum_of_squares.iter();
+                let sums = totals.zip(&fits.residual_sum_of_squares);
+                for (value, (&total, &residual)) in column.iter_mut().zip(sums) {
+                    let r_squared = 1.0 - residual / total;
+                    *value = if total > 0.0 { r_squared } else { f64::NAN };
+                }
+            }
+            (MapKind::ChiSquare, sigma) => {
+                let sigma = sigma.unwrap_or(f64::NAN);
+                for (value, (&rss, degrees)) in column.iter_mut().zip(residual) {
+                    *value = per_degree((&(rss / sigma / sigma), degrees));
+                }
+            }
+            _ => {}
         }
     }
+}
+
+/// Where the lanes of a block are among the voxels of its tile.
+#[derive(Clone, Copy)]
+enum Lanes<'a> {
+    /// Side by side from this voxel of the tile on.
+    Together(usize),
+    /// At these linear indices, of which the tile begins at the second number.
+    Scattered(&'a [usize], usize),
+}
+
+/// A sum of squares over its degrees of freedom; NaN without any.
+#[inline(always)]
+fn per_degree((sum, degrees): (&f64, &u16)) -> f64 {
+    let mean = sum / f64::from(*degrees);
+    if *degrees == 0 { f64::NAN } else { mean }
 }
 
 /// What stands where there is no estimate.
@@ -258,52 +291,57 @@ fn empty_value(kind: MapKind, background: Background) -> f32 {
     }
 }
 
+#[inline(always)]
 fn shown(value: f64, empty: f32) -> f32 {
     let stored = value as f32;
-    if stored.is_finite() {
-        stored
-    } else if value.is_finite() {
-        0.0
-    } else {
-        empty
-    }
+    let other = if value.is_finite() { 0.0 } else { empty };
+    if stored.is_finite() { stored } else { other }
 }
 
-/// Writes one value per lane where its voxel is: at its index, or side by side from `block` on.
-fn place<const N: usize>(
-    values: impl Iterator<Item = [u8; N]>,
-    inside: Option<&[usize]>,
-    (start, block): (usize, &Range<usize>),
+/// Writes one value per lane where its voxel is.
+#[inline(always)]
+fn place<T, const N: usize>(
+    values: &[T],
+    to_bytes: impl Fn(&T) -> [u8; N],
+    lanes: Lanes<'_>,
     map: &mut [u8],
 ) {
     let (map, _) = map.as_chunks_mut::<N>();
-    match inside {
-        Some(inside) => {
-            for (&voxel, value) in inside.iter().zip(values) {
-                map[voxel - start] = value;
+    match lanes {
+        Lanes::Together(first) => {
+            for (place, value) in map[first..][..values.len()].iter_mut().zip(values) {
+                *place = to_bytes(value);
             }
         }
-        None => {
-            for (place, value) in map[block.clone()].iter_mut().zip(values) {
-                *place = value;
+        Lanes::Scattered(voxels, start) => {
+            for (&voxel, value) in voxels.iter().zip(values) {
+                map[voxel - start] = to_bytes(value);
             }
         }
     }
 }
 
 /// Appends the estimates of `parameter` in the voxels whose headline has one.
+#[inline(always)]
 fn collect(fits: &FitBlock, parameter: usize, values: &mut Vec<f64>) {
     let mut n = values.len();
-    values.resize(n + fits.n_lanes(), 0.0);
+    values.extend_from_slice(&fits.estimates[parameter]);
     let headline = fits.status.iter().zip(&fits.estimates[0]);
-    for ((status, first), &value) in headline.zip(&fits.estimates[parameter]) {
+    let has_value =
+        |(status, first): (&FitStatus, &f64)| u32::from(status.has_estimate() & first.is_finite());
+    let n_values: u32 = headline.clone().map(has_value).sum();
+    if n_values as usize == fits.n_lanes() {
+        return;
+    }
+    for (lane, &value) in headline.zip(&fits.estimates[parameter]) {
         values[n] = value;
-        n += usize::from(status.has_estimate() & first.is_finite());
+        n += has_value(lane) as usize;
     }
     values.truncate(n);
 }
 
 /// Counts each status; in groups whose numbers fit into a byte, which the processor adds at once.
+#[inline(always)]
 fn count(status: &[FitStatus], counts: &mut [usize; FitStatus::ALL.len()]) {
     for group in status.chunks(255) {
         let mut n_left = group.len();

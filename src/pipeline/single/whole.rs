@@ -7,7 +7,7 @@ use super::{Background, MapRequest, MapResult, ParameterSummary, fixed_maps, mas
 use crate::error::Result;
 use crate::image::Mask;
 use crate::io::atomic::{self, Pending};
-use crate::io::nifti::{Header, MapFile, PIECE_VOXELS, Piece};
+use crate::io::nifti::{Header, PIECE_VOXELS};
 use crate::io::parquet;
 use crate::model::FitStatus;
 use crate::pipeline::load::SeriesSource;
@@ -93,7 +93,7 @@ fn file_of(
         MapKind::StandardError(index) => &result.fits.standard_errors[index],
         MapKind::Status => {
             let mut file = map_file(names, &names.describe(kind), kind, header)?;
-            append(&mut file, result.fits.status_map().voxels(), |&code| [code])?;
+            file.append_voxels(result.fits.status_map().voxels(), |&code| [code])?;
             return file.finish().map(Some);
         }
         MapKind::Uncertainty | MapKind::RSquared | MapKind::ChiSquare => {
@@ -121,19 +121,8 @@ fn file_of(
         map = filled;
     }
     let mut file = map_file(names, &names.describe(kind), kind, header)?;
-    append(&mut file, map.voxels(), |value| value.to_le_bytes())?;
+    file.append_voxels(map.voxels(), |value| value.to_le_bytes())?;
     file.finish().map(Some)
-}
-
-fn append<T, const N: usize>(
-    file: &mut MapFile,
-    voxels: &[T],
-    to_bytes: impl Fn(&T) -> [u8; N],
-) -> Result<()> {
-    let compression = file.compression();
-    voxels.chunks(PIECE_VOXELS).try_for_each(|voxels| {
-        file.append(&Piece::new(voxels.iter().flat_map(&to_bytes).collect(), compression))
-    })
 }
 
 fn status_counts(result: &VoxelResult) -> Vec<(String, usize)> {
@@ -151,7 +140,7 @@ fn summaries(result: &VoxelResult, maps: &[MapKind]) -> Vec<ParameterSummary> {
         let MapKind::Estimate(parameter) = *kind else { return None };
         let mut spread = Spread::default();
         for piece in places.chunk_by(of_one_piece) {
-            spread.add(&PieceSpread::of(&result.values(parameter, piece)));
+            spread.add(PieceSpread::of(&result.values(parameter, piece)));
         }
         Some(spread.summary(&result.parameters[parameter]))
     };

@@ -236,6 +236,7 @@ impl<'a> Bench<'a> {
             b_min_s_per_mm2: 0.0,
             pseudo_experiments: 0,
             sigma: None,
+            noise: None,
             seed: 1,
             output: folder,
             maps: MapChoice::default(),

@@ -1,5 +1,10 @@
 //! Bits in the order of deflate: the first is the lowest.
 
+#![allow(
+    clippy::inline_always,
+    reason = "kernels become part of the function that carries the instruction set"
+)]
+
 use super::huffman::Code;
 
 /// Appends bits to bytes.
@@ -17,22 +22,21 @@ impl<'a> BitWriter<'a> {
     }
 
     /// Appends one code.
-    #[inline]
+    #[inline(always)]
     pub(super) fn one(&mut self, code: Code) {
-        self.push(code.bits().into(), code.n_bits());
+        self.push(code.bits(), code.n_bits());
     }
 
     /// Appends four codes of at most 12 bits.
-    #[inline]
+    #[inline(always)]
     pub(super) fn four(&mut self, [a, b, c, d]: [Code; 4]) {
-        let low = u64::from(a.bits()) | u64::from(b.bits()) << a.n_bits();
-        let high = u64::from(c.bits()) | u64::from(d.bits()) << c.n_bits();
-        let n_low = a.n_bits() + b.n_bits();
-        self.push(low | high << n_low, n_low + c.n_bits() + d.n_bits());
+        let (ab, cd) = (a.then(b), c.then(d));
+        let n_ab = Code::n_bits_of_both(a, b);
+        self.push(ab | cd << n_ab, n_ab + Code::n_bits_of_both(c, d));
     }
 
     /// Appends at most 56 bits; whole bytes leave at once.
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, bits: u64, n_bits: u32) {
         self.waiting |= bits << self.n_waiting;
         self.n_waiting += n_bits;

@@ -1,5 +1,10 @@
 //! Prefix codes of limited length from counts.
 
+#![allow(
+    clippy::inline_always,
+    reason = "kernels become part of the function that carries the instruction set"
+)]
+
 /// Longest code, bits: four codes and seven bits left over fit into 64.
 pub(super) const LONGEST: u8 = 12;
 
@@ -15,14 +20,26 @@ impl Code {
         Self(u32::from(bits) << 8 | u32::from(n_bits))
     }
 
-    #[inline]
-    pub(super) fn bits(self) -> u32 {
-        self.0 >> 8
+    #[inline(always)]
+    pub(super) fn bits(self) -> u64 {
+        u64::from(self.0 >> 8)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn n_bits(self) -> u32 {
-        self.0 & 0xff
+        self.0 & 63
+    }
+
+    /// Bits of this code and of `next` behind it.
+    #[inline(always)]
+    pub(super) fn then(self, next: Self) -> u64 {
+        self.bits() | next.bits() << self.n_bits()
+    }
+
+    /// Bits of both codes together: no sum of two numbers of bits leaves its place.
+    #[inline(always)]
+    pub(super) fn n_bits_of_both(a: Self, b: Self) -> u32 {
+        (a.0 + b.0) & 63
     }
 }
 
@@ -45,31 +62,41 @@ pub(super) fn lengths<const N: usize>(counts: &[u32; N]) -> [u8; N] {
 
 /// Huffman's construction with two queues: sorted leaves, and inner nodes, which come out sorted.
 fn optimal<const N: usize>(counts: &[u32; N]) -> [u8; N] {
-    let mut leaves: Vec<(u32, usize)> =
-        counts.iter().copied().zip(0..N).filter(|&(count, _)| count > 0).collect();
+    // Count and symbol in one number, which sorts fast.
+    let mut leaves = [0_u64; N];
+    let mut n = 0;
+    for (symbol, &count) in counts.iter().enumerate() {
+        leaves[n] = u64::from(count) << 16 | symbol as u64;
+        n += usize::from(count > 0);
+    }
+    let leaves = &mut leaves[..n];
     leaves.sort_unstable();
-    let n = leaves.len();
-    let mut weights: Vec<u64> = leaves.iter().map(|&(count, _)| u64::from(count)).collect();
-    let mut parents = vec![0; (2 * n).saturating_sub(1)];
-    let (mut leaf, mut inner) = (0, n);
-    for node in n..(2 * n).saturating_sub(1) {
+    let mut weights = [[0_u64; N]; 2];
+    let mut parents = [[0_u16; N]; 2];
+    for (weight, leaf) in weights[0].iter_mut().zip(&*leaves) {
+        *weight = leaf >> 16;
+    }
+    let n_inner = n.saturating_sub(1);
+    let (mut leaf, mut inner) = (0, 0);
+    for node in 0..n_inner {
         let mut weight = 0;
         for _ in 0..2 {
-            let is_leaf = leaf < n && (inner == node || weights[leaf] <= weights[inner]);
-            let next = if is_leaf { &mut leaf } else { &mut inner };
-            parents[*next] = node;
-            weight += weights[*next];
+            let is_inner = leaf == n || (inner < node && weights[1][inner] < weights[0][leaf]);
+            let next = if is_inner { &mut inner } else { &mut leaf };
+            let kind = usize::from(is_inner);
+            parents[kind][*next] = node as u16;
+            weight += weights[kind][*next];
             *next += 1;
         }
-        weights.push(weight);
+        weights[1][node] = weight;
     }
-    let mut depths = vec![0_u8; parents.len()];
-    for node in (0..parents.len().saturating_sub(1)).rev() {
-        depths[node] = depths[parents[node]] + 1;
+    let mut depths = [0_u8; N];
+    for node in (0..n_inner.saturating_sub(1)).rev() {
+        depths[node] = depths[usize::from(parents[1][node])] + 1;
     }
     let mut lengths = [0; N];
-    for (&(_, symbol), &depth) in leaves.iter().zip(&depths) {
-        lengths[symbol] = depth.max(1);
+    for (leaf, &parent) in leaves.iter().zip(&parents[0]) {
+        lengths[(leaf & 0xffff) as usize] = depths[usize::from(parent)] + 1;
     }
     lengths
 }

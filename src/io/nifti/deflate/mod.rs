@@ -12,8 +12,15 @@
 //! Deutsch P. DEFLATE compressed data format specification version 1.3, RFC 1951,
 //! doi:10.17487/RFC1951.
 
+#![allow(
+    clippy::inline_always,
+    reason = "kernels become part of the function that carries the instruction set"
+)]
+
 mod bits;
 mod huffman;
+
+use fearless_simd::{Level, dispatch};
 
 use bits::BitWriter;
 use huffman::{Code, codes, lengths};
@@ -40,17 +47,25 @@ pub(super) const LAST_BLOCK: [u8; 2] = [3, 0];
 const DISTANCE_CLASS: usize = 5;
 
 /// Encodes `bytes` as one block that is not the last, followed by an empty stored one, which ends on
-/// a byte. Appends to `encoded`.
-pub(super) fn encode_block(bytes: &[u8], encoded: &mut Vec<u8>) {
+/// a byte. Writes to the start of `encoded`, which grows where it is short, and gives the number of
+/// bytes; what follows them means nothing.
+pub(super) fn encode_block(bytes: &[u8], encoded: &mut Vec<u8>) -> usize {
+    // No code is longer than 12 bits.
+    let most = bytes.len() * 3 / 2 + 512;
+    if encoded.len() < most {
+        encoded.resize(most, 0);
+    }
+    dispatch!(Level::new(), _simd => encode(bytes, encoded))
+}
+
+#[inline(always)]
+fn encode(bytes: &[u8], encoded: &mut [u8]) -> usize {
     let (words, rest) = bytes.as_chunks::<WORD>();
     let stretches = stretches(words);
     let counts = count(words, rest, &stretches);
     let lengths = lengths(&counts);
     let codes = codes(&lengths);
-    // No code is longer than 12 bits.
-    let start = encoded.len();
-    encoded.resize(start + bytes.len() * 3 / 2 + 512, 0);
-    let mut writer = BitWriter::new(&mut encoded[start..]);
+    let mut writer = BitWriter::new(encoded);
     header(&lengths, &mut writer);
     let mut place = 0;
     for stretch in &stretches {
@@ -66,8 +81,7 @@ pub(super) fn encode_block(bytes: &[u8], encoded: &mut Vec<u8>) {
         writer.one(codes[usize::from(byte)]);
     }
     writer.one(codes[END_OF_BLOCK]);
-    let length = writer.finish();
-    encoded.truncate(start + length);
+    writer.finish()
 }
 
 /// Words that differ from the one before each, and repeats of the last of them.
@@ -76,6 +90,7 @@ struct Stretch {
     n_repeats: usize,
 }
 
+#[inline(always)]
 fn stretches(words: &[[u8; WORD]]) -> Vec<Stretch> {
     let mut stretches = Vec::new();
     let mut place = 0;
@@ -92,6 +107,7 @@ fn stretches(words: &[[u8; WORD]]) -> Vec<Stretch> {
 }
 
 /// How many words from the first on are equal to it.
+#[inline(always)]
 fn n_equal(words: &[[u8; WORD]]) -> usize {
     let first = u64::from_le_bytes(words[0]);
     let differs = |word: &[u8; WORD]| u64::from_le_bytes(*word) ^ first;
@@ -104,6 +120,7 @@ fn n_equal(words: &[[u8; WORD]]) -> usize {
 }
 
 /// How often each symbol occurs.
+#[inline(always)]
 fn count(words: &[[u8; WORD]], rest: &[u8], stretches: &[Stretch]) -> [u32; N_SYMBOLS] {
     // Neighbours count in tables of their own: equal bytes need not wait for each other.
     let mut tables = [[0_u32; 256]; 4];
@@ -133,7 +150,7 @@ fn count(words: &[[u8; WORD]], rest: &[u8], stretches: &[Stretch]) -> [u32; N_SY
     counts
 }
 
-#[inline]
+#[inline(always)]
 fn matches(n_repeats: usize, codes: &[Code; N_SYMBOLS], writer: &mut BitWriter<'_>) {
     for length in match_lengths(n_repeats) {
         let class = length_class(length);

@@ -8,7 +8,9 @@ use super::*;
 fn gzipped(bytes: &[u8], length: usize) -> Vec<u8> {
     let mut member = crate::io::nifti::gzip::HEADER.to_vec();
     for part in bytes.chunks(length) {
-        encode_block(part, &mut member);
+        let mut encoded = Vec::new();
+        let length = encode_block(part, &mut encoded);
+        member.extend(&encoded[..length]);
     }
     member.extend(LAST_BLOCK);
     member.extend(libdeflater::crc32(bytes).to_le_bytes());
