@@ -4,7 +4,6 @@ use std::hint::black_box;
 use std::path::Path;
 
 use biomarker::acquisition::PlasmaCurve;
-use biomarker::image::Mask;
 use biomarker::model::{Detail, Estimator, FitBlock, LaneData};
 use biomarker::perfusion::{ExchangeEstimator, ExchangeSettings, TissueModel, TissueSamples};
 
@@ -29,18 +28,17 @@ pub(crate) struct Packed {
 }
 
 impl Packed {
-    /// Voxels in the middle of the dynamic series, with standard errors or without.
+    /// Tissue of the dynamic series, with standard errors or without.
     pub(crate) fn iauc60(folder: &Path, detail: Detail) -> Result<Self> {
         let series = fits::series(folder, "dce.nii")?;
-        let middle = series.grid().n_voxels() / 2;
-        let voxels: Vec<usize> = (middle..middle + N_VOXELS).collect();
-        let mask = Mask::from_indices(*series.grid(), &voxels)?;
+        let tissue = fits::mask(folder, "dce_mask.nii")?;
+        let voxels = &tissue.indices()[..N_VOXELS.min(tissue.len())];
         let packed = |voxels: &[usize]| {
             let mut samples = vec![0.0; series.n_volumes() * voxels.len()];
             series.lanes_into(voxels, &mut samples);
             samples
         };
-        let blocks = mask.indices().chunks(LANES).map(packed).collect();
+        let blocks = voxels.chunks(LANES).map(packed).collect();
         let packed = Self::new(blocks, Box::new(estimators::iauc60()?), detail);
         Ok(Self { n_passes: N_PASSES, ..packed })
     }

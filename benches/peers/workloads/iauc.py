@@ -12,8 +12,8 @@ N_TIMED = 100_000
 # Our kernels, and what they do.
 OURS = {
     "iauc60": "from 4-D volume, all voxels, with standard error",
-    "iauc60_packed": "packed voxels in the caches, with standard error",
-    "iauc60_packed_area": "packed voxels in the caches, no standard error",
+    "iauc60_packed": "packed tissue in the caches, with standard error",
+    "iauc60_packed_area": "packed tissue in the caches, no standard error",
 }
 
 
