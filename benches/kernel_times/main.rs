@@ -15,6 +15,7 @@
 mod estimators;
 mod fits;
 mod gzip;
+mod perfusion;
 mod pseudo_experiments;
 mod values;
 
@@ -23,6 +24,7 @@ use std::error::Error;
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 
+use biomarker::model::Detail;
 use serde_json::{Value, json};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -49,6 +51,9 @@ fn workload(folder: &Path, name: &str, size: Option<usize>) -> Result<Box<dyn Wo
         "adc_all" => Box::new(fits::Masked::adc(folder, None)?),
         "adc_packed" => Box::new(fits::Packed::adc(folder)?),
         "iauc60" => Box::new(fits::Masked::iauc60(folder)?),
+        "iauc60_packed" => Box::new(perfusion::Packed::iauc60(folder, Detail::Everything)?),
+        "iauc60_packed_area" => Box::new(perfusion::Packed::iauc60(folder, Detail::Estimates)?),
+        "extended_tofts" => Box::new(perfusion::Packed::extended_tofts(folder)?),
         "pseudo_gaussian" => Box::new(pseudo_experiments::Draws::gaussian(folder, size)?),
         "pseudo_rician" => Box::new(pseudo_experiments::Draws::rician(folder, size)?),
         "k_means" => Box::new(values::Clusters::new(folder)?),

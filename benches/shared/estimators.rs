@@ -39,16 +39,20 @@ pub(crate) fn adc() -> Result<Box<dyn Estimator>> {
 
 /// The estimator of the initial area under the curve, 60 s.
 pub(crate) fn iauc60() -> Result<IaucEstimator> {
-    let times_s = (0..N_FRAMES).map(|frame| 5.0 * frame as f64).collect();
-    let flip_angle_rad = DYNAMIC_FLIP_ANGLE_DEG.to_radians();
     IaucEstimator::new(&IaucSettings {
-        protocol: Dynamic::new(times_s, REPETITION_TIME_S, flip_angle_rad)?,
+        protocol: dynamic()?,
         relaxivity_per_s_per_mm: DEFAULT_RELAXIVITY_PER_S_PER_MM,
         t10: T10Source::Uniform(T10_S),
         arrival_s: ARRIVAL_S,
         window: IntegrationWindow::Seconds60,
         variant: IaucVariant::Concentration,
     })
+}
+
+/// The protocol of the dynamic series.
+pub(crate) fn dynamic() -> Result<Dynamic> {
+    let times_s = (0..N_FRAMES).map(|frame| 5.0 * frame as f64).collect();
+    Dynamic::new(times_s, REPETITION_TIME_S, DYNAMIC_FLIP_ANGLE_DEG.to_radians())
 }
 
 /// The least-squares estimator of `model`.

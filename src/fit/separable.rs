@@ -7,7 +7,8 @@ use crate::model::{
     one_by_one,
 };
 use crate::solver::variable_projection::{
-    Basis, Ending, Endings, LaneColumns, LaneSamples, Quantity, VariableProjection,
+    Basis, Centres, Ending, Endings, FITS, LaneColumns, LaneSamples, Quantity, Responses,
+    VariableProjection,
 };
 
 /// Fits amplitude × curve(rate); reports the headline parameter and the amplitude.
@@ -140,6 +141,17 @@ impl<B: Basis> Estimator for SeparableFit<B> {
         if undecided > 0 {
             one_by_one(self, lanes, block, |status| status == FitStatus::Outside);
         }
+    }
+
+    fn respond(&self, estimates: &[[f64; FITS]], sigma: f64, responses: &mut Responses) -> bool {
+        let [headlines, amplitudes] = estimates else { return false };
+        let centres = Centres {
+            rates: headlines.map(|headline| self.rule.headline.convert(headline)),
+            amplitudes: *amplitudes,
+            sigma,
+            reciprocal: self.rule.headline == Headline::InverseRate,
+        };
+        self.solver.respond(&centres, responses)
     }
 
     fn expected(&self, _: VoxelData<'_>, fit: &Fit, scratch: &mut [f64], expected: &mut [f64]) {

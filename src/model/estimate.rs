@@ -5,6 +5,7 @@
 
 use super::fit_block::one_by_one;
 use super::{FitBlock, LaneData, Parameter};
+use crate::solver::variable_projection::{FITS, Responses};
 
 /// Why a voxel ended as it did; its code is what the status map stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -208,6 +209,14 @@ pub trait Estimator: Send + Sync {
     /// are. Batched estimators write their own.
     fn estimate_block(&self, lanes: LaneData<'_>, block: &mut FitBlock) {
         one_by_one(self, lanes, block, |_| true);
+    }
+
+    /// Prepares `responses` to noise of SD `sigma` around the samples that [`Estimator::expected`]
+    /// gives for up to eight fits, `estimates[parameter][fit]`. A settled answer is what
+    /// [`Estimator::estimate`] gives for the same samples, to 10⁻⁶ of the headline, with a status that
+    /// has an estimate. `false`, and nothing else, where there is no quick way.
+    fn respond(&self, _estimates: &[[f64; FITS]], _sigma: f64, _responses: &mut Responses) -> bool {
+        false
     }
 }
 

@@ -29,7 +29,7 @@ pub const SD_OF_PURE_NOISE: f64 = 0.655_136_377_562_033_6;
 
 /// A/σ below which single precision is enough for a drawn magnitude: it is off by less than
 /// 1e-4 σ.
-const SINGLE_BELOW: f64 = 1000.0;
+pub(crate) const SINGLE_BELOW: f64 = 1000.0;
 
 /// A/σ from which mean and SD come from their asymptotic series: the closed form of the SD would
 /// lose digits by cancellation.
@@ -165,6 +165,19 @@ fn magnitude_lanes<S: Simd>(
     };
     let unit = f64x8::splat(simd, unit);
     (low * unit, high * unit)
+}
+
+/// M/σ − `ratio` for A/σ = `ratio` below [`SINGLE_BELOW`] and standard normals whose real parts are
+/// `real` and whose squared moduli are `square`.
+#[inline(always)]
+pub(crate) fn excess_lanes<S: Simd>(
+    simd: S,
+    ratio: f32,
+    real: f32x16<S>,
+    square: f32x16<S>,
+) -> f32x16<S> {
+    let ratio = f32x16::splat(simd, ratio);
+    (ratio + ratio).mul_add(real, ratio.mul_add(ratio, square)).max(0.0).sqrt() - ratio
 }
 
 /// √(a² + 2as·real + s²·square): a root in single precision and one Newton step in double.

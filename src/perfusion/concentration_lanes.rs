@@ -50,6 +50,7 @@ pub(super) struct Baseline<S: Simd> {
 }
 
 /// The rates a and b.
+#[derive(Clone, Copy)]
 pub(super) struct Rates<S: Simd> {
     pub(super) numerator: f64x8<S>,
     pub(super) denominator: f64x8<S>,
@@ -136,6 +137,12 @@ impl Echo {
         self.scale_mmol_per_l
     }
 
+    /// The rates of all voxels, where one T10 is given for all.
+    #[inline(always)]
+    pub(super) fn common_rates<S: Simd>(&self, simd: S) -> Option<Rates<S>> {
+        self.recovery.map(|recovery| self.rates_of(constant(simd, recovery)))
+    }
+
     /// The rates of eight voxels.
     #[inline(always)]
     pub(super) fn rates<S: Simd>(&self, simd: S, eight: Eight<'_>) -> Rates<S> {
@@ -143,6 +150,12 @@ impl Echo {
             Some(recovery) => constant(simd, recovery),
             None => self.recovery(simd, load(simd, &eight.lanes.fixed[eight.at..])),
         };
+        self.rates_of(recovery)
+    }
+
+    #[inline(always)]
+    fn rates_of<S: Simd>(&self, recovery: f64x8<S>) -> Rates<S> {
+        let simd = recovery.simd;
         let per_versine = recovery * self.per_versine;
         let numerator = per_versine / (constant(simd, 1.0) - recovery);
         let denominator = per_versine * self.equation.cosine;

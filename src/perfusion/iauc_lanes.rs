@@ -124,8 +124,9 @@ impl AreaKernel {
     #[inline(always)]
     fn all_lanes<S: Simd>(&self, simd: S, lanes: LaneData<'_>, block: &mut FitBlock) -> Vec<usize> {
         let mut odd = Vec::new();
+        let rates = self.echo.as_ref().and_then(|echo| echo.common_rates(simd));
         for at in starts(lanes.n_lanes) {
-            let plain = self.eight_lanes(simd, Eight { lanes, at }, block);
+            let plain = self.eight_lanes(simd, (Eight { lanes, at }, rates), block);
             if plain != (1 << LANES) - 1 {
                 odd.extend((0..LANES).filter(|lane| plain >> lane & 1 == 0).map(|lane| at + lane));
             }
@@ -135,13 +136,21 @@ impl AreaKernel {
 
     /// Returns the lanes whose numbers hold, bit by bit.
     #[inline(always)]
-    fn eight_lanes<S: Simd>(&self, simd: S, eight: Eight<'_>, block: &mut FitBlock) -> u64 {
+    fn eight_lanes<S: Simd>(
+        &self,
+        simd: S,
+        (eight, rates): (Eight<'_>, Option<Rates<S>>),
+        block: &mut FitBlock,
+    ) -> u64 {
         let baseline = eight.baseline(simd, self.n_baseline);
         let (mean, squares, inverse) = (baseline.mean, baseline.squares, baseline.inverse);
         let around = Surroundings { eight, baseline, detail: block.detail };
         let (sums, scale, valid) = match &self.echo {
             Some(echo) => {
-                let rates = echo.rates(simd, eight);
+                let rates = match rates {
+                    Some(rates) => rates,
+                    None => echo.rates(simd, eight),
+                };
                 let sums = self.concentrations(simd, echo, &around, &rates);
                 (sums, rates.slope * inverse, rates.valid.simd_gt(0.0))
             }
@@ -255,7 +264,20 @@ impl<S: Simd> Surroundings<'_, S> {
                 products.take_slopes_of_four(simd, &factors);
             }
         }
-        for &k in quads.remainder() {
+        let mut rest = quads.remainder();
+        if let [first, second, ..] = *rest {
+            let factors = [
+                self.eight.factor(simd, first, &self.baseline, rates),
+                self.eight.factor(simd, second, &self.baseline, rates),
+            ];
+            products.take(&factors[0]);
+            products.take(&factors[1]);
+            if self.detail == Detail::Everything {
+                products.take_slopes_of_two(simd, &factors);
+            }
+            rest = &rest[2..];
+        }
+        for &k in rest {
             let factor = self.eight.factor(simd, k, &self.baseline, rates);
             products.take(&factor);
             if self.detail == Detail::Everything {
@@ -289,6 +311,15 @@ impl<S: Simd> Products<S> {
     fn take_slope(&mut self, factor: &Factor<S>, slope: f64x8<S>) {
         self.squares = slope.mul_add(slope, self.squares);
         self.by_baseline = slope.mul_add(factor.excess + 1.0, self.by_baseline);
+    }
+
+    /// Two reciprocals from one division.
+    #[inline(always)]
+    fn take_slopes_of_two(&mut self, simd: S, [a, b]: &[Factor<S>; 2]) {
+        let (p, q) = (a.numerator * a.denominator, b.numerator * b.denominator);
+        let inverse = constant(simd, 1.0) / (p * q);
+        self.take_slope(a, inverse * q);
+        self.take_slope(b, inverse * p);
     }
 
     /// Four reciprocals from one division.

@@ -228,8 +228,9 @@ fn polynomial<S: Simd, const N: usize>(
     sum
 }
 
+/// Two independent standard normals.
 #[inline(always)]
-fn pair<S: Simd>(simd: S, radius: u32x16<S>, angle: u32x16<S>) -> [f32x16<S>; 2] {
+pub(crate) fn pair<S: Simd>(simd: S, radius: u32x16<S>, angle: u32x16<S>) -> [f32x16<S>; 2] {
     let radius = squared_radius(simd, radius).sqrt();
     let [cosine, sine] = circle(simd, angle);
     [radius * cosine, radius * sine]

@@ -6,11 +6,13 @@ use rayon::prelude::*;
 use super::Uncertainty;
 use super::early_stop::FIRST_LOOK;
 use super::pseudo_experiment::{Intervals, ObservedVoxels, PseudoExperiments, Smear, check};
+use super::quick::Quick;
 use super::summary::{Moments, Room, interval_68, interval_95};
 use crate::error::Result;
 use crate::model::{Detail, Estimator, Fit, FitBlock, LaneData, VoxelData};
 use crate::noise::{NoiseDistribution, NoiseLevel, rician};
-use crate::random::{Spread, StreamKey};
+use crate::random::{LaneStream, Spread, StreamKey};
+use crate::solver::variable_projection::{FITS, Responses};
 
 /// Valid replicates below which there is no uncertainty to speak of.
 const MINIMUM_VALID_FRACTION: f64 = 0.95;
@@ -20,6 +22,9 @@ const VOXELS_PER_BLOCK: usize = 32;
 
 /// Replicates that are drawn and estimated together: their samples stay in the first caches.
 const LANES: usize = 512;
+
+/// A replicate that is drawn alone costs as much as 16 in lanes: below one of so many it is cheaper.
+const ONE_BY_ONE_BELOW: usize = 16;
 
 /// The pseudo-experiments of all voxels of some fits.
 #[derive(Clone, Copy)]
@@ -80,11 +85,14 @@ impl<'a> Experiment<'a> {
             .map_init(
                 || (Workspace::new(self), Room::default()),
                 |(workspace, room), block| {
-                    let reduced = block.iter().map(|&place| {
-                        self.voxel(place, workspace);
-                        of_voxel(workspace.drawn(place), room)
-                    });
-                    let reduced = reduced.collect();
+                    let mut reduced = Vec::with_capacity(block.len());
+                    for group in block.chunks(FITS) {
+                        self.respond(group, workspace);
+                        for (fit, &place) in group.iter().enumerate() {
+                            self.voxel(place, fit, workspace);
+                            reduced.push(of_voxel(workspace.drawn(place), room));
+                        }
+                    }
                     if let Some(progress) = self.observed.progress {
                         progress(block.len());
                     }
@@ -151,16 +159,32 @@ impl<'a> Experiment<'a> {
         summary
     }
 
-    /// Draws and estimates the replicates of the voxel at `place` in the mask.
-    fn voxel(&self, place: usize, workspace: &mut Workspace) {
+    /// Prepares the responses of the fits at `places`.
+    fn respond(&self, places: &[usize], workspace: &mut Workspace) {
+        workspace.responds = self.settings.smear == Smear::Signal && {
+            let of_parameter = |column: &Vec<f64>| {
+                let mut estimates = [f64::NAN; FITS];
+                for (estimate, &place) in estimates.iter_mut().zip(places) {
+                    *estimate = column[place];
+                }
+                estimates
+            };
+            workspace.centres.clear();
+            workspace.centres.extend(self.observed.fits.estimates.iter().map(of_parameter));
+            self.estimator.respond(&workspace.centres, self.sigma, &mut workspace.responses)
+        };
+    }
+
+    /// Draws and estimates the replicates of the voxel at `place` in the mask, `fit` of those whose
+    /// responses are prepared.
+    fn voxel(&self, place: usize, fit: usize, workspace: &mut Workspace) {
         let fits = self.observed.fits;
         workspace.replicates.iter_mut().for_each(Vec::clear);
         workspace.n_drawn = 0;
         if !fits.status[place].is_settled() {
             return;
         }
-        let voxel = fits.mask.indices()[place];
-        self.rows(place, voxel, workspace);
+        workspace.rows.clear();
         let n = self.settings.n_replicates as usize;
         while workspace.n_drawn < n {
             let first = workspace.n_drawn;
@@ -169,7 +193,7 @@ impl<'a> Experiment<'a> {
                 // Looks at 128, 256, 512, …: a block never reaches beyond the next one.
                 n_lanes = n_lanes.min(first.max(FIRST_LOOK));
             }
-            self.block(voxel, n_lanes, workspace);
+            self.block((place, fit), n_lanes, workspace);
             if self.is_decided(place, workspace) {
                 break;
             }
@@ -177,9 +201,12 @@ impl<'a> Experiment<'a> {
     }
 
     /// What is smeared: the noise-free samples, or the estimates.
-    fn rows(&self, place: usize, voxel: usize, workspace: &mut Workspace) {
+    fn rows(&self, place: usize, workspace: &mut Workspace) {
         let fits = self.observed.fits;
-        workspace.rows.clear();
+        if !workspace.rows.is_empty() {
+            return;
+        }
+        let voxel = fits.mask.indices()[place];
         if self.settings.smear == Smear::Map {
             let columns = fits.estimates.iter().zip(&fits.standard_errors);
             let spread = |(estimates, errors): (&Vec<f64>, &Vec<f64>)| Spread {
@@ -200,10 +227,14 @@ impl<'a> Experiment<'a> {
     }
 
     /// Draws and estimates the next `n_lanes` replicates.
-    fn block(&self, voxel: usize, n_lanes: usize, workspace: &mut Workspace) {
-        let stream = self.key.lanes(voxel, self.level);
+    fn block(&self, (place, fit): (usize, usize), n_lanes: usize, workspace: &mut Workspace) {
+        let stream = self.key.lanes(self.observed.fits.mask.indices()[place], self.level);
         let first = workspace.n_drawn as u32;
         workspace.n_drawn += n_lanes;
+        if workspace.responds && self.quick((place, fit), (&stream, first), n_lanes, workspace) {
+            return;
+        }
+        self.rows(place, workspace);
         let Workspace { rows, lanes, fixed, fixed_lanes, block, replicates, .. } = workspace;
         lanes.resize(rows.len() * n_lanes, 0.0);
         if self.settings.smear == Smear::Map {
@@ -213,10 +244,7 @@ impl<'a> Experiment<'a> {
             }
             return;
         }
-        match self.settings.distribution {
-            NoiseDistribution::Gaussian => stream.gaussian(first, rows, lanes),
-            NoiseDistribution::Rician => rician::draw_lanes(&stream, first, rows, lanes),
-        }
+        self.draw(&stream, first, rows, lanes);
         fixed_lanes.clear();
         for &constant in fixed.iter() {
             fixed_lanes.resize(fixed_lanes.len() + n_lanes, constant);
@@ -224,6 +252,74 @@ impl<'a> Experiment<'a> {
         let data = LaneData { samples: lanes, fixed: fixed_lanes, n_lanes };
         self.estimator.estimate_block(data, block);
         keep_valid(block, n_lanes, replicates);
+    }
+
+    fn draw(&self, stream: &LaneStream, first: u32, rows: &[Spread], lanes: &mut [f64]) {
+        match self.settings.distribution {
+            NoiseDistribution::Gaussian => stream.gaussian(first, rows, lanes),
+            NoiseDistribution::Rician => rician::draw_lanes(stream, first, rows, lanes),
+        }
+    }
+
+    /// The next replicates from the response of the fit; those it does not settle go through the
+    /// estimator. Returns `false`, and draws nothing, where there is no response.
+    fn quick(
+        &self,
+        (place, fit): (usize, usize),
+        (stream, first): (&LaneStream, u32),
+        n_lanes: usize,
+        workspace: &mut Workspace,
+    ) -> bool {
+        let Workspace { responses, replicates, unsettled, .. } = workspace;
+        let response = responses.of(fit);
+        let quick = Quick { stream, response, distribution: self.settings.distribution };
+        let [headlines, amplitudes] = replicates.as_mut_slice() else { return false };
+        if !quick.is_usable() {
+            return false;
+        }
+        let from = headlines.len();
+        headlines.resize(from + n_lanes, f64::NAN);
+        amplitudes.resize(from + n_lanes, f64::NAN);
+        unsettled.clear();
+        quick.estimate(first, [&mut headlines[from..], &mut amplitudes[from..]], unsettled);
+        if !unsettled.is_empty() {
+            self.rows(place, workspace);
+            self.settle((stream, first), n_lanes, from, workspace);
+        }
+        true
+    }
+
+    /// Estimates the unsettled of `n_lanes` replicates, which are kept `from` there on, anew.
+    fn settle(
+        &self,
+        (stream, first): (&LaneStream, u32),
+        n_lanes: usize,
+        from: usize,
+        workspace: &mut Workspace,
+    ) {
+        let Workspace { rows, lanes, few, unsettled, block, replicates, .. } = workspace;
+        let n_few = unsettled.len();
+        few.resize(rows.len() * n_few, 0.0);
+        if n_few * ONE_BY_ONE_BELOW < n_lanes {
+            lanes.resize(rows.len(), 0.0);
+            for (to, &lane) in unsettled.iter().enumerate() {
+                self.draw(stream, first + lane as u32, rows, lanes);
+                for (row, &sample) in lanes.iter().enumerate() {
+                    few[row * n_few + to] = sample;
+                }
+            }
+        } else {
+            lanes.resize(rows.len() * n_lanes, 0.0);
+            self.draw(stream, first, rows, lanes);
+            for (row, all) in few.chunks_exact_mut(n_few).zip(lanes.chunks_exact(n_lanes)) {
+                for (sample, &lane) in row.iter_mut().zip(unsettled.iter()) {
+                    *sample = all[lane];
+                }
+            }
+        }
+        let data = LaneData { samples: few, fixed: &[], n_lanes: n_few };
+        self.estimator.estimate_block(data, block);
+        put_back(block, unsettled, from, replicates);
     }
 
     fn is_decided(&self, place: usize, workspace: &Workspace) -> bool {
@@ -248,6 +344,22 @@ impl<'a> Experiment<'a> {
         fit.fail(fits.status[place]);
         for (estimate, column) in fit.estimates.iter_mut().zip(&fits.estimates) {
             *estimate = column[place];
+        }
+    }
+}
+
+/// Writes the lanes of `block` to the places `unsettled` after `from` and takes those without an
+/// estimate out.
+fn put_back(block: &FitBlock, unsettled: &[usize], from: usize, replicates: &mut [Vec<f64>]) {
+    let lanes = || block.status.iter().zip(unsettled).enumerate();
+    for (column, estimates) in replicates.iter_mut().zip(&block.estimates) {
+        for (lane, (_, place)) in lanes() {
+            column[from + place] = estimates[lane];
+        }
+        for (_, (status, place)) in lanes().rev() {
+            if !status.has_estimate() {
+                column.remove(from + place);
+            }
         }
     }
 }
@@ -280,6 +392,13 @@ struct Workspace {
     block: FitBlock,
     replicates: Vec<Vec<f64>>,
     n_drawn: usize,
+    /// `centres[parameter][fit]`, and whether `responses` belong to them.
+    centres: Vec<[f64; FITS]>,
+    responses: Responses,
+    responds: bool,
+    /// Replicates of a block that their response does not settle, and their samples.
+    unsettled: Vec<usize>,
+    few: Vec<f64>,
 }
 
 impl Workspace {
@@ -299,6 +418,11 @@ impl Workspace {
             block: FitBlock::new(n_parameters, Detail::Estimates),
             replicates: vec![Vec::new(); n_parameters],
             n_drawn: 0,
+            centres: Vec::new(),
+            responses: Responses::default(),
+            responds: false,
+            unsettled: Vec::new(),
+            few: Vec::new(),
         }
     }
 

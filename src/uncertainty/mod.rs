@@ -6,6 +6,7 @@ pub mod covariance;
 mod early_stop;
 mod experiment;
 pub mod pseudo_experiment;
+mod quick;
 mod summary;
 
 pub use early_stop::EarlyStop;

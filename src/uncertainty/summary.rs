@@ -14,8 +14,8 @@ const LOWER_TAIL_68: f64 = 0.158_655_253_931_457_05;
 /// Lower edge of the central 95 %, and its distance from the mean in SD of a normal.
 const LOWER_TAIL_95: (f64, f64) = (0.025, 1.959_963_984_540_054);
 
-/// Standard errors of a quantile, times 1.5, that the first window reaches to each side.
-const WINDOW: f64 = 6.0;
+/// Standard errors of a quantile, times 1.5, that the first window reaches to each side: three.
+const WINDOW: f64 = 4.5;
 
 /// Candidates that are ranked by comparing each with each.
 const FEW: usize = 32;

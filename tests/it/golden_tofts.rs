@@ -6,8 +6,11 @@ use std::path::Path;
 
 use biomarker::acquisition::{Dynamic, PlasmaCurve, Protocol};
 use biomarker::fit::{FitMethod, FitSettings, estimator};
-use biomarker::model::{Estimator, Fit, FitStatus, VoxelData, find};
-use biomarker::perfusion::{ExchangeEstimator, ExchangeSettings, TissueModel, TissueSamples};
+use biomarker::model::{Detail, Estimator, Fit, FitBlock, FitStatus, LaneData, VoxelData, find};
+use biomarker::perfusion::{
+    ExchangeEstimator, ExchangeSettings, TissueModel, TissueParameters, TissueSamples,
+    extended_tofts,
+};
 
 use crate::shared_data;
 
@@ -102,4 +105,67 @@ fn levenberg_marquardt_from_the_registry_finds_the_same_optimum() {
             assert!((ratio - 1.0).abs() < 1e-3, "{parameter}: {ratio}");
         }
     }
+}
+
+/// Concentrations of one voxel of `golden/tofts.py`, mM.
+fn golden_curve(voxel: usize, times_s: &[f64], plasma: &[f64]) -> Vec<f64> {
+    let part = |step: f64| ((voxel + 1) as f64 * step).fract();
+    let tissue = TissueParameters {
+        ktrans_per_s: (0.05 + 0.35 * part(0.618_033_988_7)) / 60.0,
+        ve: 0.1 + 0.4 * part(0.754_877_666_2),
+        vp: 0.02 + 0.08 * part(0.569_840_291_0),
+    };
+    let mut curve = vec![0.0; times_s.len()];
+    extended_tofts(times_s, plasma, &tissue, &mut curve).unwrap();
+    let voxel = (voxel + 1) as f64;
+    for (k, value) in curve.iter_mut().enumerate() {
+        let frame = (k + 1) as f64;
+        *value += 0.04 * (12.9898 * frame + 78.233 * voxel + 3.7 * frame * voxel).sin();
+    }
+    curve
+}
+
+/// The fits of all voxels of `golden/tofts.py`.
+fn golden_fits() -> FitBlock {
+    let times_s: Vec<f64> = (0..60).map(|frame| 5.0 * f64::from(frame)).collect();
+    let plasma = |time_s: &f64| {
+        let since = (time_s - 25.0).max(0.0);
+        6.0 * (since / 20.0) * (1.0 - since / 20.0).exp() + 1.5 * (1.0 - (-since / 15.0).exp())
+    };
+    let plasma: Vec<f64> = times_s.iter().map(plasma).collect();
+    let settings = ExchangeSettings {
+        protocol: protocol(&times_s, &plasma),
+        tissue: TissueModel::ExtendedTofts,
+        samples: TissueSamples::Concentrations,
+    };
+    let curves: Vec<Vec<f64>> =
+        (0..512).map(|voxel| golden_curve(voxel, &times_s, &plasma)).collect();
+    let samples: Vec<f64> =
+        (0..times_s.len()).flat_map(|k| curves.iter().map(move |curve| curve[k])).collect();
+    let mut fits = FitBlock::new(3, Detail::Everything);
+    let lanes = LaneData { samples: &samples, fixed: &[], n_lanes: 512 };
+    ExchangeEstimator::new(&settings).unwrap().estimate_block(lanes, &mut fits);
+    fits
+}
+
+/// 512 noisy voxels against the best of ten starts of scipy, polished (`golden/tofts.py`): Ktrans and
+/// ve to 1e-6 of their value, vp to 1e-7.
+#[test]
+fn noisy_voxels_are_at_the_optimum_that_scipy_finds_from_ten_starts() {
+    let golden: serde_json::Value =
+        serde_json::from_str(include_str!("golden/tofts.json")).unwrap();
+    let rows = golden["estimates"].as_array().unwrap();
+    assert_eq!(rows.len(), 512);
+    let fits = golden_fits();
+    let mut largest = [0.0_f64; 3];
+    for (voxel, row) in rows.iter().enumerate() {
+        assert!(fits.status[voxel].has_estimate());
+        for (parameter, largest) in largest.iter_mut().enumerate() {
+            let expected = row[parameter].as_f64().unwrap();
+            let scale = if parameter == 2 { 1.0 } else { expected };
+            let off = (fits.estimates[parameter][voxel] - expected).abs() / scale;
+            *largest = largest.max(off);
+        }
+    }
+    assert!(largest[0] < 1e-6 && largest[1] < 1e-6 && largest[2] < 1e-7, "{largest:?}");
 }

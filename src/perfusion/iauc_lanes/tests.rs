@@ -238,3 +238,30 @@ fn a_lane_has_the_same_bits_in_any_block() {
     let few = Block::new(&settings, 5, 1.0);
     assert!(compare(&estimator, &few, 0.1)[0] < 1e-15);
 }
+
+/// Neighbours of every kind take the other branch of the logarithm, or end as NaN or infinity.
+#[test]
+fn a_lane_has_the_same_bits_beside_any_neighbours() {
+    for settings in cases() {
+        let estimator = IaucEstimator::new(&settings).unwrap();
+        let own = Block::new(&settings, 64, 1.0);
+        let alone = run(&estimator, &own);
+        let n_frames = own.samples.len() / 64;
+        for factor in [f64::NAN, f64::INFINITY, 1e250, 1e-250, 0.0, -1.0, 8.0] {
+            let mut beside = Block::new(&settings, 64, 1.0);
+            for lane in (0..64).filter(|lane| lane % 8 != 3) {
+                for frame in n_frames / 8 + lane % 8..n_frames {
+                    beside.samples[frame * 64 + lane] *= factor;
+                }
+            }
+            let found = run(&estimator, &beside);
+            for lane in (3..64).step_by(8) {
+                let bits = |fits: &FitBlock| {
+                    let numbers = [fits.estimates[0][lane], fits.unscaled_variances[0][lane]];
+                    (fits.status[lane], numbers.map(f64::to_bits))
+                };
+                assert_eq!(bits(&found), bits(&alone), "{factor} {lane} {settings:?}");
+            }
+        }
+    }
+}

@@ -13,15 +13,15 @@ use crate::solver::elementary::Elementary;
 
 /// Distances from the smallest abscissa, in one precision.
 #[derive(Debug, Clone)]
-pub(super) struct Distances<T>(Vec<T>);
+pub(super) struct Distances<T>(pub(super) Vec<T>);
 
 /// f = e^(−rate·distance).
 #[derive(Debug, Clone)]
 pub(super) struct Exponentials {
     single: Distances<f32>,
-    double: Distances<f64>,
+    pub(super) double: Distances<f64>,
     order: Vec<usize>,
-    origin: f64,
+    pub(super) origin: f64,
 }
 
 impl Exponentials {

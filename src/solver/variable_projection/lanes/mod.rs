@@ -17,14 +17,18 @@ mod exponentials;
 mod finish;
 mod ladder;
 mod mixed;
+mod neighbourhood;
 mod newton;
 mod report;
+mod response;
 mod saturation;
 mod start;
 mod sums;
 mod uniform;
 
+pub use neighbourhood::Centres;
 pub use report::{Endings, LaneColumns, Quantity, TileEndings};
+pub use response::{Answers, FITS, NoiseSums, Response, Responses};
 
 use fearless_simd::{Level, Simd, f32x16, prelude::*};
 
