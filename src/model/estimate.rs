@@ -4,7 +4,7 @@
 //! pseudo-experiments all exchange them.
 
 use super::fit_block::one_by_one;
-use super::{FitBlock, LaneData, Parameter};
+use super::{FitBlock, FitColumns, LaneData, Parameter, StoredLanes};
 
 /// Why a voxel ended as it did; its code is what the status map stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -208,6 +208,12 @@ pub trait Estimator: Send + Sync {
     /// are. Batched estimators write their own.
     fn estimate_block(&self, lanes: LaneData<'_>, block: &mut FitBlock) {
         one_by_one(self, lanes, block, |_| true);
+    }
+
+    /// Estimates 32-bit lanes straight into final columns and returns `true`, where the estimator can;
+    /// the fits are those of [`Estimator::estimate_block`]. Else returns `false` and writes nothing.
+    fn estimate_stored(&self, _lanes: StoredLanes<'_>, _columns: &mut FitColumns<'_>) -> bool {
+        false
     }
 }
 
