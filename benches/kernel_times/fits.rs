@@ -6,7 +6,10 @@ use std::path::Path;
 use biomarker::fit::{Fits, Voxelwise, voxelwise_into};
 use biomarker::image::{Mask, Series};
 use biomarker::io::nifti::{self, ReadLimits};
-use biomarker::model::{Detail, Estimator, FitBlock, LaneData};
+use biomarker::model::{
+    Detail, Estimator, Fit, FitBlock, FitColumns, FitStatus, LaneData, Parameter, StoredLanes,
+    VoxelData,
+};
 
 use super::{Result, Workload, estimators};
 
@@ -54,6 +57,16 @@ impl Masked {
         Self::new(folder, "adc.nii", mask, estimators::adc()?)
     }
 
+    /// Loads and stores of [`Masked::t2`] without its arithmetic: the limit.
+    pub(crate) fn t2_traffic(folder: &Path, mask: Option<&str>) -> Result<Self> {
+        Self::new(folder, "t2.nii", mask, Box::new(Traffic::of(&*estimators::t2()?)))
+    }
+
+    /// Loads and stores of [`Masked::adc`] without its arithmetic: the limit.
+    pub(crate) fn adc_traffic(folder: &Path, mask: Option<&str>) -> Result<Self> {
+        Self::new(folder, "adc.nii", mask, Box::new(Traffic::of(&*estimators::adc()?)))
+    }
+
     pub(crate) fn iauc60(folder: &Path) -> Result<Self> {
         Self::new(folder, "dce.nii", None, Box::new(estimators::iauc60()?))
     }
@@ -91,6 +104,64 @@ impl Workload for Masked {
     }
 }
 
+/// Takes the sum of the samples for every number.
+struct Traffic {
+    parameters: Vec<Parameter>,
+    n_samples: usize,
+}
+
+impl Traffic {
+    fn of(estimator: &dyn Estimator) -> Self {
+        Self { parameters: estimator.parameters().to_vec(), n_samples: estimator.n_samples() }
+    }
+}
+
+impl Estimator for Traffic {
+    fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    fn n_samples(&self) -> usize {
+        self.n_samples
+    }
+
+    fn scratch_len(&self) -> usize {
+        0
+    }
+
+    fn estimate(&self, _: VoxelData<'_>, _: &mut [f64], fit: &mut Fit) {
+        fit.fail(FitStatus::Outside);
+    }
+
+    fn estimate_stored(&self, lanes: StoredLanes<'_>, columns: &mut FitColumns<'_>) -> bool {
+        let mut sums = [0.0; 32];
+        for from in (0..lanes.n_lanes).step_by(sums.len()) {
+            let to = lanes.n_lanes.min(from + sums.len());
+            let sums = &mut sums[..to - from];
+            sums.fill(0.0);
+            for k in 0..self.n_samples {
+                let row = &lanes.values[k * lanes.stride + lanes.first + from..];
+                for (sum, &value) in sums.iter_mut().zip(row) {
+                    *sum += f64::from(value);
+                }
+            }
+            for column in columns.estimates.iter_mut().chain(&mut columns.standard_errors) {
+                column[from..to].copy_from_slice(sums);
+            }
+            columns.residual_sum_of_squares[from..to].copy_from_slice(sums);
+            columns.r_squared[from..to].copy_from_slice(sums);
+            columns.evaluations[from..to].fill(1);
+        }
+        columns.status.fill(FitStatus::Converged);
+        columns.degrees_of_freedom.fill(1);
+        true
+    }
+
+    fn expected(&self, _: VoxelData<'_>, _: &Fit, _: &mut [f64], expected: &mut [f64]) {
+        expected.fill(f64::NAN);
+    }
+}
+
 /// The same voxels, already gathered into lanes: the solver alone, with standard errors.
 pub(crate) struct Packed {
     blocks: Vec<Vec<f64>>,
@@ -103,6 +174,12 @@ impl Packed {
     pub(crate) fn t2(folder: &Path) -> Result<Self> {
         let (series, mask) = (series(folder, "t2.nii")?, mask(folder, "t2_mask.nii")?);
         Ok(Self::new(&series, &mask, estimators::t2()?))
+    }
+
+    /// Status and estimates alone.
+    pub(crate) fn estimates_alone(mut self) -> Self {
+        self.fits.detail = Detail::Estimates;
+        self
     }
 
     pub(crate) fn adc(folder: &Path) -> Result<Self> {

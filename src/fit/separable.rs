@@ -3,11 +3,12 @@
 use super::{HeadlineRule, total_sum_of_squares};
 use crate::error::Result;
 use crate::model::{
-    Detail, Estimator, Fit, FitBlock, FitStatus, Headline, LaneData, Parameter, VoxelData,
-    one_by_one,
+    Detail, Estimator, Fit, FitBlock, FitColumns, FitStatus, Headline, LaneData, Parameter,
+    StoredLanes, VoxelData, one_by_one,
 };
 use crate::solver::variable_projection::{
-    Basis, Centres, Ending, Endings, FITS, LaneColumns, LaneSamples, Quantity, Responses,
+    Basis, Centres, Ending, Endings, FITS, LaneColumns, LaneSamples, LaneValues, Quantity, Responses,
+    Spread,
     VariableProjection,
 };
 
@@ -41,13 +42,13 @@ impl<B: Basis> SeparableFit<B> {
 
 impl<B> SeparableFit<B> {
     /// What the solver of lanes reports of the rate.
-    fn quantity(&self, detail: Detail) -> Quantity {
+    fn quantity(&self, spread: Spread) -> Quantity {
         let [low, high] = self.rule.bounds;
         let reciprocal = self.rule.headline == Headline::InverseRate;
         Quantity {
             reciprocal,
             at_bounds: if reciprocal { [high, low] } else { [low, high] },
-            everything: detail == Detail::Everything,
+            spread,
         }
     }
 
@@ -57,13 +58,17 @@ impl<B> SeparableFit<B> {
             converged: FitStatus::Converged,
             at_lower_bound: self.rule.status(FitStatus::AtLowerBound),
             at_upper_bound: self.rule.status(FitStatus::AtUpperBound),
+            no_positive_amplitude: FitStatus::NoSignal,
             undecided: FitStatus::Outside,
         }
     }
 }
 
-/// The columns of a block for the solver of lanes, and its status.
-fn columns(block: &mut FitBlock) -> Option<(LaneColumns<'_>, &mut [FitStatus])> {
+/// Status and degrees of freedom of every lane.
+type Ends<'a> = (&'a mut [FitStatus], &'a mut [u16]);
+
+/// The columns of a block for the solver of lanes, and what it does not write itself.
+fn columns(block: &mut FitBlock) -> Option<(LaneColumns<'_>, Ends<'_>)> {
     let [estimates, amplitudes] = block.estimates.as_mut_slice() else { return None };
     let [variances, amplitude_variances] = block.unscaled_variances.as_mut_slice() else {
         return None;
@@ -71,13 +76,27 @@ fn columns(block: &mut FitBlock) -> Option<(LaneColumns<'_>, &mut [FitStatus])> 
     let columns = LaneColumns {
         estimates,
         amplitudes,
-        variances,
-        amplitude_variances,
+        spreads: [variances, amplitude_variances],
         residual_sums: &mut block.residual_sum_of_squares,
-        total_sums: &mut block.total_sum_of_squares,
+        totals: &mut block.total_sum_of_squares,
         evaluations: &mut block.evaluations,
     };
-    Some((columns, &mut block.status))
+    Some((columns, (&mut block.status, &mut block.degrees_of_freedom)))
+}
+
+/// As [`columns`] of final columns.
+fn final_columns<'b>(columns: &'b mut FitColumns<'_>) -> Option<(LaneColumns<'b>, Ends<'b>)> {
+    let [estimates, amplitudes] = columns.estimates.as_mut_slice() else { return None };
+    let [error, amplitude_error] = columns.standard_errors.as_mut_slice() else { return None };
+    let target = LaneColumns {
+        estimates,
+        amplitudes,
+        spreads: [error, amplitude_error],
+        residual_sums: columns.residual_sum_of_squares,
+        totals: columns.r_squared,
+        evaluations: columns.evaluations,
+    };
+    Some((target, (columns.status, columns.degrees_of_freedom)))
 }
 
 /// What became of the rate.
@@ -89,6 +108,43 @@ fn rate_status(ending: Ending) -> FitStatus {
         Ending::NotConverged => FitStatus::NotConverged,
         Ending::NoPositiveAmplitude => FitStatus::NoSignal,
         Ending::Degenerate => FitStatus::Degenerate,
+    }
+}
+
+impl<B: Basis> SeparableFit<B> {
+    /// Writes all lanes that the solver of lanes settles; the others are `Outside`, and their number is
+    /// returned; `None` where nothing is written.
+    fn solve(
+        &self,
+        samples: LaneSamples<'_>,
+        quantity: &Quantity,
+        columns: &mut LaneColumns<'_>,
+        (status, degrees_of_freedom): Ends<'_>,
+    ) -> Option<usize> {
+        let degrees = u16::try_from(self.n_samples().saturating_sub(2)).unwrap_or(u16::MAX);
+        degrees_of_freedom.fill(degrees);
+        let endings = self.endings();
+        self.solver.solve_lanes(samples, quantity, columns, &mut |tile| {
+            tile.write(&endings, status);
+            if tile.nowhere_positive != 0 {
+                degrees_of_freedom[tile.first] = 0;
+            }
+        })
+    }
+
+    /// Lane after lane, those that the solver of lanes has left.
+    fn estimate_rest(&self, lanes: StoredLanes<'_>, columns: &mut FitColumns<'_>) {
+        let mut scratch = vec![0.0; self.scratch_len()];
+        let mut samples = vec![0.0; self.n_samples()];
+        let mut fit = Fit::new(self.parameters.len());
+        for lane in 0..lanes.n_lanes {
+            if columns.status[lane] == FitStatus::Outside {
+                lanes.lane_into(lane, &mut samples);
+                let voxel = VoxelData { samples: &samples, fixed: &[] };
+                self.estimate(voxel, &mut scratch, &mut fit);
+                columns.store(lane, &fit);
+            }
+        }
     }
 }
 
@@ -125,22 +181,35 @@ impl<B: Basis> Estimator for SeparableFit<B> {
 
     fn estimate_block(&self, lanes: LaneData<'_>, block: &mut FitBlock) {
         block.resize(lanes.n_lanes);
-        let samples = LaneSamples { values: lanes.samples, n_lanes: lanes.n_lanes };
-        let quantity = self.quantity(block.detail);
-        let (endings, mut undecided) = (self.endings(), 0);
-        let solved = columns(block).is_some_and(|(mut columns, status)| {
-            self.solver.solve_lanes(samples, &quantity, &mut columns, &mut |tile| {
-                undecided += tile.write(&endings, status);
-            })
+        let quantity = self.quantity(match block.detail {
+            Detail::Everything => Spread::Unscaled,
+            Detail::Estimates => Spread::None,
         });
-        if !solved {
-            return one_by_one(self, lanes, block, |_| true);
+        let samples = LaneSamples::packed(lanes.samples, lanes.n_lanes);
+        let solved = columns(block)
+            .and_then(|(mut columns, ends)| self.solve(samples, &quantity, &mut columns, ends));
+        match solved {
+            None => one_by_one(self, lanes, block, |_| true),
+            Some(0) => {}
+            Some(_) => one_by_one(self, lanes, block, |status| status == FitStatus::Outside),
         }
-        let degrees = u16::try_from(self.n_samples().saturating_sub(2)).unwrap_or(u16::MAX);
-        block.degrees_of_freedom.fill(degrees);
+    }
+
+    fn estimate_stored(&self, lanes: StoredLanes<'_>, columns: &mut FitColumns<'_>) -> bool {
+        let StoredLanes { values, stride, first, n_lanes } = lanes;
+        let samples = LaneSamples { values: LaneValues::Single(values), stride, first, n_lanes };
+        let quantity = self.quantity(match (columns.variance, self.n_samples()) {
+            (Some(variance), _) => Spread::Known { variance },
+            (None, ..=2) => Spread::Residual { per_degree: f64::NAN },
+            (None, n_samples) => Spread::Residual { per_degree: 1.0 / (n_samples - 2) as f64 },
+        });
+        let solved = final_columns(columns)
+            .and_then(|(mut columns, ends)| self.solve(samples, &quantity, &mut columns, ends));
+        let Some(undecided) = solved else { return false };
         if undecided > 0 {
-            one_by_one(self, lanes, block, |status| status == FitStatus::Outside);
+            self.estimate_rest(lanes, columns);
         }
+        true
     }
 
     fn respond(&self, estimates: &[[f64; FITS]], sigma: f64, responses: &mut Responses) -> bool {

@@ -1,13 +1,11 @@
 //! Every voxel of a mask through one estimator, in parallel and always to the same bits.
 
-use fearless_simd::prelude::*;
-use fearless_simd::{Level, dispatch, f64x8};
 use rayon::prelude::*;
 
 use super::Fits;
 use crate::error::{Error, Result};
 use crate::image::{Mask, Runs, Series, Volume};
-use crate::model::{Detail, Estimator, FitBlock, FitStatus, LaneData};
+use crate::model::{Detail, Estimator, FitBlock, FitColumns, LaneData, StoredLanes};
 use crate::noise::NoiseLevel;
 
 /// Voxels per unit of work: large enough to hide the scheduling, small enough to share the end.
@@ -61,12 +59,12 @@ pub fn voxelwise_into(
 ) -> Result<()> {
     check(estimator, input)?;
     fits.reset(estimator.parameters().len(), input.mask);
-    let mut blocks = blocks(fits);
+    let variance = input.noise.map(|noise| noise.sigma() * noise.sigma());
+    let mut blocks = blocks(fits, variance);
     blocks.par_iter_mut().for_each_init(
         || Worker::new(estimator),
         |worker, block| {
-            worker.estimate(input, block.voxels);
-            block.store(&worker.fits, input.noise);
+            worker.estimate(input, block);
             if let Some(progress) = input.progress {
                 progress(block.voxels.len());
             }
@@ -107,20 +105,14 @@ fn check(estimator: &dyn Estimator, input: &Voxelwise<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The columns of neighbouring voxels of the mask.
+/// Neighbouring voxels of the mask and their columns.
 struct Block<'a> {
     voxels: &'a [usize],
-    estimates: Vec<&'a mut [f64]>,
-    standard_errors: Vec<&'a mut [f64]>,
-    status: &'a mut [FitStatus],
-    residual_sum_of_squares: &'a mut [f64],
-    r_squared: &'a mut [f64],
-    degrees_of_freedom: &'a mut [u16],
-    evaluations: &'a mut [u32],
+    columns: FitColumns<'a>,
 }
 
 /// Cuts the columns into disjoint blocks.
-fn blocks(fits: &mut Fits) -> Vec<Block<'_>> {
+fn blocks(fits: &mut Fits, variance: Option<f64>) -> Vec<Block<'_>> {
     let n_blocks = fits.mask.len().div_ceil(BLOCK_LEN);
     let transpose = |columns| -> Vec<Vec<&mut [f64]>> {
         let mut blocks: Vec<Vec<&mut [f64]>> = (0..n_blocks).map(|_| Vec::new()).collect();
@@ -147,8 +139,7 @@ fn blocks(fits: &mut Fits) -> Vec<Block<'_>> {
         .zip(scalars)
         .map(|(((voxels, estimates), standard_errors), scalars)| {
             let ((((status, rss), r_squared), degrees_of_freedom), evaluations) = scalars;
-            Block {
-                voxels,
+            let columns = FitColumns {
                 estimates,
                 standard_errors,
                 status,
@@ -156,86 +147,18 @@ fn blocks(fits: &mut Fits) -> Vec<Block<'_>> {
                 r_squared,
                 degrees_of_freedom,
                 evaluations,
-            }
+                variance,
+            };
+            Block { voxels, columns }
         })
         .collect()
-}
-
-impl Block<'_> {
-    fn store(&mut self, fits: &FitBlock, noise: Option<&NoiseLevel>) {
-        self.status.copy_from_slice(&fits.status);
-        self.residual_sum_of_squares.copy_from_slice(&fits.residual_sum_of_squares);
-        self.degrees_of_freedom.copy_from_slice(&fits.degrees_of_freedom);
-        self.evaluations.copy_from_slice(&fits.evaluations);
-        for (own, estimates) in self.estimates.iter_mut().zip(&fits.estimates) {
-            own.copy_from_slice(estimates);
-        }
-        let level = Level::new();
-        let sigma = noise.map(NoiseLevel::sigma);
-        dispatch!(level, simd => self.derive(simd, fits, sigma));
-    }
-
-    /// R² as [`FitBlock::r_squared`], and standard errors: √(unscaled variance · σ²), with the
-    /// residual variance for σ² where σ is not known.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "becomes part of the function of its instruction set")]
-    fn derive<S: Simd>(&mut self, simd: S, fits: &FitBlock, sigma: Option<f64>) {
-        let n_lanes = self.voxels.len();
-        let whole = n_lanes - n_lanes % 8;
-        for lane in (0..whole).step_by(8) {
-            let lanes = lane..lane + 8;
-            let load = |column: &[f64]| f64x8::from_slice(simd, &column[lanes.clone()]);
-            let residual = load(&fits.residual_sum_of_squares);
-            let total = load(&fits.total_sum_of_squares);
-            let known = simd.splat_f64x8(1.0) - residual / total;
-            let is_known = total.simd_gt(0.0);
-            let r_squared = is_known.select(known, simd.splat_f64x8(f64::NAN));
-            r_squared.store_slice(&mut self.r_squared[lanes.clone()]);
-            let variance = match sigma {
-                Some(sigma) => simd.splat_f64x8(sigma * sigma),
-                None => {
-                    residual
-                        * f64x8::from_slice(
-                            simd,
-                            &per_degree(&fits.degrees_of_freedom[lanes.clone()]),
-                        )
-                }
-            };
-            for (own, unscaled) in self.standard_errors.iter_mut().zip(&fits.unscaled_variances) {
-                (variance * load(unscaled)).sqrt().store_slice(&mut own[lanes.clone()]);
-            }
-        }
-        for lane in whole..n_lanes {
-            self.r_squared[lane] = fits.r_squared(lane);
-            let degrees = &fits.degrees_of_freedom[lane..=lane];
-            let residual = fits.residual_sum_of_squares[lane] * per_degree(degrees)[0];
-            let variance = sigma.map_or(residual, |sigma| sigma * sigma);
-            for (own, unscaled) in self.standard_errors.iter_mut().zip(&fits.unscaled_variances) {
-                own[lane] = (variance * unscaled[lane]).sqrt();
-            }
-        }
-    }
-}
-
-/// 1 / degrees of freedom of up to eight lanes; NaN where there is none.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "becomes part of the function of its instruction set")]
-fn per_degree(degrees: &[u16]) -> [f64; 8] {
-    let first = degrees[0];
-    let reciprocal = |degrees: u16| if degrees == 0 { f64::NAN } else { 1.0 / f64::from(degrees) };
-    let mut reciprocals = [reciprocal(first); 8];
-    if degrees.iter().any(|&own| own != first) {
-        for (own, &degrees) in reciprocals.iter_mut().zip(degrees) {
-            *own = reciprocal(degrees);
-        }
-    }
-    reciprocals
 }
 
 /// One thread's workspace.
 struct Worker<'a> {
     estimator: &'a dyn Estimator,
     runs: Runs,
+    stored: Vec<f32>,
     samples: Vec<f64>,
     fixed: Vec<f64>,
     fits: FitBlock,
@@ -243,14 +166,47 @@ struct Worker<'a> {
 
 impl<'a> Worker<'a> {
     fn new(estimator: &'a dyn Estimator) -> Self {
-        let fits = FitBlock::new(estimator.parameters().len(), Detail::Everything);
-        Self { estimator, runs: Runs::default(), samples: Vec::new(), fixed: Vec::new(), fits }
+        Self {
+            estimator,
+            runs: Runs::default(),
+            stored: Vec::new(),
+            samples: Vec::new(),
+            fixed: Vec::new(),
+            fits: FitBlock::new(estimator.parameters().len(), Detail::Everything),
+        }
     }
 
-    fn estimate(&mut self, input: &Voxelwise<'_>, voxels: &[usize]) {
+    fn estimate(&mut self, input: &Voxelwise<'_>, block: &mut Block<'_>) {
+        self.runs.set(block.voxels);
+        if !self.estimate_stored(input.series, &mut block.columns) {
+            self.estimate_block(input, block.voxels);
+            block.columns.store_block(&self.fits);
+        }
+    }
+
+    /// From where the series keeps its values, if they are signals.
+    fn estimate_stored(&mut self, series: &Series, columns: &mut FitColumns<'_>) -> bool {
+        if self.estimator.n_fixed() > 0 {
+            return false;
+        }
+        let (stride, n_lanes) = (series.grid().n_voxels(), self.runs.n_lanes());
+        let Some(values) = series.stored_signals() else { return false };
+        if let Some(first) = self.runs.whole() {
+            let lanes = StoredLanes { values, stride, first, n_lanes };
+            return self.estimator.estimate_stored(lanes, columns);
+        }
+        self.stored.resize(series.n_volumes() * n_lanes, 0.0);
+        for (volume, row) in values.chunks_exact(stride).zip(self.stored.chunks_exact_mut(n_lanes))
+        {
+            self.runs.copy(volume, row);
+        }
+        let lanes = StoredLanes { values: &self.stored, stride: n_lanes, first: 0, n_lanes };
+        self.estimator.estimate_stored(lanes, columns)
+    }
+
+    fn estimate_block(&mut self, input: &Voxelwise<'_>, voxels: &[usize]) {
         let n_lanes = voxels.len();
         self.samples.resize(input.series.n_volumes() * n_lanes, 0.0);
-        self.runs.set(voxels);
         for volume in 0..input.series.n_volumes() {
             if self.estimator.reads_sample(volume) {
                 let lanes = volume * n_lanes..(volume + 1) * n_lanes;

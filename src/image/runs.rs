@@ -49,6 +49,22 @@ impl Runs {
         self.n_lanes
     }
 
+    /// The first voxel where all follow each other.
+    pub fn whole(&self) -> Option<usize> {
+        match self.parts.as_slice() {
+            [run] => Some(run.voxel),
+            _ => None,
+        }
+    }
+
+    /// Copies the values of the voxels in one volume into `lanes`, shape `[n_lanes]`.
+    pub fn copy(&self, volume: &[f32], lanes: &mut [f32]) {
+        for run in &self.parts {
+            let own = &volume[run.voxel..run.voxel + run.len];
+            lanes[run.lane..run.lane + run.len].copy_from_slice(own);
+        }
+    }
+
     /// Writes the signals of the voxels into `lanes`, shape `[n_lanes]`, from the stored values of
     /// one volume.
     pub(super) fn single(&self, stored: &[f32], scaling: Scaling, lanes: &mut [f64]) {

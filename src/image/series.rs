@@ -193,6 +193,15 @@ impl Series {
         }
     }
 
+    /// All signals, volume after volume, where they are kept in 32-bit and need no scaling.
+    pub fn stored_signals(&self) -> Option<&[f32]> {
+        let unscaled = self.scalings.iter().all(|scaling| *scaling == Scaling::IDENTITY);
+        match &self.samples {
+            Samples::Single(values) if unscaled => Some(values),
+            _ => None,
+        }
+    }
+
     /// One volume as signals in 64-bit.
     pub fn volume(&self, volume: usize) -> Volume<f64> {
         Volume::from_fn(self.grid, |voxel| self.signal(voxel, volume))

@@ -4,7 +4,7 @@
 //! pseudo-experiments all exchange them.
 
 use super::fit_block::one_by_one;
-use super::{FitBlock, LaneData, Parameter};
+use super::{FitBlock, FitColumns, LaneData, Parameter, StoredLanes};
 use crate::solver::variable_projection::{FITS, Responses};
 
 /// Why a voxel ended as it did; its code is what the status map stores.
@@ -211,9 +211,15 @@ pub trait Estimator: Send + Sync {
         one_by_one(self, lanes, block, |_| true);
     }
 
+    /// Estimates 32-bit lanes straight into final columns and returns `true`, where the estimator can;
+    /// the fits are those of [`Estimator::estimate_block`]. Else returns `false` and writes nothing.
+    fn estimate_stored(&self, _lanes: StoredLanes<'_>, _columns: &mut FitColumns<'_>) -> bool {
+        false
+    }
+
     /// Prepares `responses` to noise of SD `sigma` around the samples that [`Estimator::expected`]
     /// gives for up to eight fits, `estimates[parameter][fit]`. A settled answer is what
-    /// [`Estimator::estimate`] gives for the same samples, to 10⁻⁶ of the headline, with a status that
+    /// [`Estimator::estimate`] gives for the same samples, to 2·10⁻⁶ of the headline, with a status that
     /// has an estimate. `false`, and nothing else, where there is no quick way.
     fn respond(&self, _estimates: &[[f64; FITS]], _sigma: f64, _responses: &mut Responses) -> bool {
         false

@@ -8,6 +8,7 @@ mod curve;
 mod curve_table;
 mod estimate;
 mod fit_block;
+mod fit_columns;
 mod ivim;
 mod kurtosis;
 mod t1_vfa;
@@ -18,6 +19,7 @@ mod tofts;
 pub use curve::{Curve, Exponential, Headline, Separable, SpoiledGradientEcho, Tail};
 pub use estimate::{Estimator, Fit, FitStatus, VoxelData};
 pub use fit_block::{Detail, FitBlock, LaneData, one_by_one};
+pub use fit_columns::{FitColumns, StoredLanes};
 pub use tofts::PlasmaConvolution;
 
 use crate::acquisition::{Protocol, ProtocolKind};

@@ -29,7 +29,7 @@ fn hostile(n: usize, lane: usize) -> Vec<f64> {
         samples[lane % n] = value;
         samples
     };
-    match lane % 16 {
+    match lane % 19 {
         0 => with(f64::NAN),
         1 => with(f64::INFINITY),
         2 => with(f64::NEG_INFINITY),
@@ -39,12 +39,15 @@ fn hostile(n: usize, lane: usize) -> Vec<f64> {
         6 => decay.iter().map(|y| y * 1e-300).collect(),
         7 => decay.iter().map(|y| y * 1e290).collect(),
         8 => vec![5e-324; n],
-        9 => (0..n).map(|k| if k == lane / 16 % n { 3.0 } else { 0.0 }).collect(),
+        9 => (0..n).map(|k| if k == lane / 19 % n { 3.0 } else { 0.0 }).collect(),
         10 => decay.iter().rev().copied().collect(),
         11 => with(1e30),
         12 => (0..n).map(|k| if k % 2 == 0 { 1.0 } else { -1.0 }).collect(),
         13 => (0..n).map(|_| stream.normal()).collect(),
         14 => (0..n).map(|_| (stream.uniform() * 8.0).floor()).collect(),
+        15 => (0..n).map(|_| stream.normal().hypot(stream.normal())).collect(),
+        16 => (0..n).map(|_| -stream.uniform()).collect(),
+        17 => (0..n).map(|_| 1.0 + 1e-6 * stream.normal()).collect(),
         _ => decay.iter().map(|y| (y + 40.0 * stream.normal()).round()).collect(),
     }
 }
@@ -52,7 +55,7 @@ fn hostile(n: usize, lane: usize) -> Vec<f64> {
 #[test]
 fn blocks_end_like_single_lanes_for_hostile_samples() {
     for estimator in estimators() {
-        let (n, n_lanes) = (estimator.n_samples(), 1603);
+        let (n, n_lanes) = (estimator.n_samples(), 3800);
         let voxels: Vec<Vec<f64>> = (0..n_lanes).map(|lane| hostile(n, lane)).collect();
         let samples: Vec<f64> =
             (0..n * n_lanes).map(|i| voxels[i % n_lanes][i / n_lanes]).collect();
@@ -78,7 +81,7 @@ fn estimates_alone_are_the_same_bits() {
     for estimator in estimators() {
         let (n, n_lanes) = (estimator.n_samples(), 333);
         let samples: Vec<f64> =
-            (0..n * n_lanes).map(|i| hostile(n, 15 + 16 * (i % n_lanes))[i / n_lanes]).collect();
+            (0..n * n_lanes).map(|i| hostile(n, 18 + 19 * (i % n_lanes))[i / n_lanes]).collect();
         let lanes = LaneData { samples: &samples, fixed: &[], n_lanes };
         let mut everything = FitBlock::new(2, Detail::Everything);
         let mut estimates = FitBlock::new(2, Detail::Estimates);

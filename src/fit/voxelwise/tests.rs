@@ -1,7 +1,8 @@
 use super::*;
 use crate::acquisition::{MultiEcho, Protocol};
 use crate::fit::{FitSettings, estimator};
-use crate::image::{Affine, Grid};
+use crate::image::{Affine, Grid, Samples, Scaling};
+use crate::model::FitStatus;
 use crate::model::find;
 use crate::noise::{NoiseDistribution, NoiseMethod};
 use crate::random::StreamKey;
@@ -168,4 +169,39 @@ fn an_empty_mask_gives_empty_columns_and_progress_counts_every_voxel() {
     let input = Voxelwise { progress: Some(&count), ..Voxelwise::new(&series, &mask) };
     voxelwise(&*t2(), &input).unwrap();
     assert_eq!(done.into_inner(), 2400);
+}
+
+/// The same signals in 32-bit, straight from the volumes or gathered, and in 64-bit.
+#[test]
+fn single_precision_is_fitted_to_the_bits_of_double() {
+    let grid = grid([40, 20, 3]);
+    let double = series(grid);
+    let values: Vec<f32> = (0..ECHOES.len())
+        .flat_map(|volume| (0..grid.n_voxels()).map(move |voxel| (volume, voxel)))
+        .map(|(volume, voxel)| double.signal(voxel, volume) as f32)
+        .collect();
+    let wide = Series::from_signals(grid, values.iter().map(|&y| f64::from(y)).collect()).unwrap();
+    let scalings = vec![Scaling::IDENTITY; ECHOES.len()];
+    let single = Series::new(grid, Samples::Single(values), scalings).unwrap();
+    let odd = Mask::new(Volume::from_fn(grid, |voxel| voxel % 37 > 5));
+    for mask in [Mask::full(grid), odd] {
+        let [a, b] = [&single, &wide]
+            .map(|series| voxelwise(&*t2(), &Voxelwise::new(series, &mask)).unwrap());
+        assert_eq!(a.status, b.status);
+        assert_eq!(a.degrees_of_freedom, b.degrees_of_freedom);
+        assert_eq!(a.evaluations, b.evaluations);
+        let columns = |fits: &Fits| -> Vec<f64> {
+            let columns = fits.estimates.iter().chain(&fits.standard_errors);
+            columns
+                .chain([&fits.residual_sum_of_squares, &fits.r_squared])
+                .flatten()
+                .copied()
+                .collect()
+        };
+        for (a, b) in columns(&a).iter().zip(columns(&b)) {
+            // Fits of single lanes divide by the degrees of freedom, those of blocks multiply.
+            let close = (a - b).abs() <= 4.0 * f64::EPSILON * b.abs();
+            assert!(close || (a.is_nan() && b.is_nan()), "{a} {b}");
+        }
+    }
 }

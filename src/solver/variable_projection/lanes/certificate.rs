@@ -29,6 +29,10 @@ pub(super) struct Thresholds {
 }
 
 impl Thresholds {
+    /// Every maximum will do.
+    pub(super) const NONE: Self =
+        Self { inside: [f64::NEG_INFINITY, 0.0], bounds: [f64::NEG_INFINITY; 2] };
+
     /// `coordinate` of a rate rises or falls with the rate throughout.
     pub(super) fn new(dictionary: &Dictionary, coordinate: impl Fn(f64) -> f64) -> Self {
         let nodes = Nodes::new(dictionary);

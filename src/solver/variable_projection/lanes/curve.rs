@@ -8,7 +8,7 @@
 
 use fearless_simd::{Simd, f64x8};
 
-use super::sums::{MoreSums, Rows, Sums};
+use super::sums::{Rows, Sums};
 use crate::solver::elementary::Elementary;
 
 /// A curve f(coordinate) with constants of one precision `T`.
@@ -16,21 +16,6 @@ use crate::solver::elementary::Elementary;
 /// Derivatives are by `δ`, the unit in which [`Table::advance`] moves: the coordinate itself, or its
 /// logarithm.
 pub(super) trait Table<T> {
-    /// What is carried from sample to sample.
-    type State<V: Copy>: Copy;
-    /// Whether the first sample is 1 at every coordinate, so that its derivatives are 0.
-    const FIRST_IS_ONE: bool;
-
-    /// State before the first sample.
-    fn begin<S: Simd, V: Elementary<S, Element = T>>(&self, simd: S, z: V) -> Self::State<V>;
-
-    /// f of sample `k`; called for all samples in order, but not for a first that is 1.
-    fn value<S: Simd, V: Elementary<S, Element = T>>(
-        &self,
-        k: usize,
-        state: &mut Self::State<V>,
-    ) -> V;
-
     /// The coordinate `delta` further on, to third order in `delta`.
     fn advance<S: Simd, V: Elementary<S, Element = T>>(z: V, delta: V) -> V;
 
@@ -42,26 +27,107 @@ pub(super) trait Table<T> {
         z: &[V; G],
     ) -> [Sums<V>; G];
 
-    /// The sums of the first vector at `z`, with one more derivative.
-    fn more_sums<S: Simd, V: Elementary<S, Element = T>>(
+    /// Σ (y − amplitude·f)² of the first vector at `z`.
+    fn residual<S: Simd, V: Elementary<S, Element = T>>(
         &self,
-        simd: S,
         rows: &Rows<'_, T>,
         z: V,
-    ) -> MoreSums<V>;
+        amplitude: V,
+    ) -> V;
 }
 
-/// A table whose sums are made sample after sample.
-pub(super) trait Sampled<T>: Table<T> {
-    /// Whether f·f″ = f′² at every sample, as for exponentials by their logarithm.
-    const EXPONENTIAL: bool;
+/// What sums are made of that take sample after sample.
+pub(super) trait Sampled<T> {
+    /// What is carried from sample to sample.
+    type State<V: Copy>: Copy;
+    /// Whether the first sample is 1 at every coordinate, so that its derivatives are 0.
+    const FIRST_IS_ONE: bool;
 
-    /// f, f′, f″ and f‴ of sample `k`; called as [`Table::value`].
-    fn sample<S: Simd, V: Elementary<S, Element = T>>(
+    /// State before the first sample.
+    fn begin<S: Simd, V: Elementary<S, Element = T>>(&self, z: V) -> Self::State<V>;
+
+    /// f of sample `k`; called for all samples in order, but not for a first that is 1.
+    fn value<S: Simd, V: Elementary<S, Element = T>>(
         &self,
         k: usize,
         state: &mut Self::State<V>,
-    ) -> [V; 4];
+    ) -> V;
+
+    /// Adds a sample, its place and value; called as [`Sampled::value`].
+    fn add<S: Simd, V: Elementary<S, Element = T>>(
+        &self,
+        sample: (usize, V),
+        state: &mut Self::State<V>,
+        sums: &mut Sums<V>,
+    );
+
+    /// After the last sample.
+    fn end<S: Simd, V: Elementary<S, Element = T>>(sums: Sums<V>) -> Sums<V>;
+
+    /// As [`Table::advance`].
+    #[inline(always)]
+    fn advance<S: Simd, V: Elementary<S, Element = T>>(z: V, delta: V) -> V {
+        z + delta
+    }
+}
+
+/// A table whose sums are made sample after sample.
+#[derive(Debug, Clone)]
+pub(super) struct InTurn<C>(pub(super) C);
+
+impl<T: Copy, C: Sampled<T>> Table<T> for InTurn<C> {
+    #[inline(always)]
+    fn advance<S: Simd, V: Elementary<S, Element = T>>(z: V, delta: V) -> V {
+        <C as Sampled<T>>::advance(z, delta)
+    }
+
+    #[inline(always)]
+    fn sums<S: Simd, V: Elementary<S, Element = T>, const G: usize>(
+        &self,
+        simd: S,
+        rows: &Rows<'_, T>,
+        z: &[V; G],
+    ) -> [Sums<V>; G] {
+        let mut sums = [Sums::begin(simd, None); G];
+        let mut states = [self.0.begin(z[0]); G];
+        for g in 0..G {
+            if g > 0 {
+                states[g] = self.0.begin(z[g]);
+            }
+            if C::FIRST_IS_ONE {
+                sums[g] = Sums::begin(simd, Some(rows.load(simd, 0, g)));
+            }
+        }
+        for k in usize::from(C::FIRST_IS_ONE)..rows.len() {
+            for g in 0..G {
+                self.0.add((k, rows.load(simd, k, g)), &mut states[g], &mut sums[g]);
+            }
+        }
+        for sums in &mut sums {
+            *sums = C::end(*sums);
+        }
+        sums
+    }
+
+    #[inline(always)]
+    fn residual<S: Simd, V: Elementary<S, Element = T>>(
+        &self,
+        rows: &Rows<'_, T>,
+        z: V,
+        amplitude: V,
+    ) -> V {
+        let simd = z.token();
+        let mut state = self.0.begin(z);
+        let mut residual = V::of(simd, 0.0);
+        for k in 0..rows.len() {
+            let y: V = rows.load(simd, k, 0);
+            let is_one = C::FIRST_IS_ONE && k == 0;
+            let model = if is_one { amplitude } else { amplitude * self.0.value(k, &mut state) };
+            let rest = y - model;
+            residual = rest.mul_add(rest, residual);
+        }
+        residual
+    }
 }
 
 /// A curve in both precisions, and how its coordinate belongs to the rate.

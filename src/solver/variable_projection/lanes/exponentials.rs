@@ -7,19 +7,19 @@
 
 use fearless_simd::{Simd, f64x8};
 
-use super::curve::{LaneCurve, Sampled, Table};
-use super::sums::{MoreSums, Rows, Sums, more_sums, sums};
+use super::curve::{InTurn, LaneCurve, Sampled};
+use super::sums::{Sums, powers};
 use crate::solver::elementary::Elementary;
 
-/// Distances from the smallest abscissa, in one precision.
+/// First to fourth power of the negative distance from the smallest abscissa, in one precision.
 #[derive(Debug, Clone)]
-pub(super) struct Distances<T>(pub(super) Vec<T>);
+pub(super) struct Distances<T>(pub(super) Vec<[T; 4]>);
 
 /// f = e^(−rate·distance).
 #[derive(Debug, Clone)]
 pub(super) struct Exponentials {
-    single: Distances<f32>,
-    pub(super) double: Distances<f64>,
+    single: InTurn<Distances<f32>>,
+    pub(super) double: InTurn<Distances<f64>>,
     order: Vec<usize>,
     pub(super) origin: f64,
 }
@@ -27,78 +27,59 @@ pub(super) struct Exponentials {
 impl Exponentials {
     pub(super) fn new(abscissae: &[f64]) -> Self {
         let origin = abscissae.iter().copied().fold(f64::INFINITY, f64::min);
+        let powers: Vec<[f64; 4]> = abscissae.iter().map(|x| powers(origin - x)).collect();
         Self {
-            single: Distances(abscissae.iter().map(|x| (x - origin) as f32).collect()),
-            double: Distances(abscissae.iter().map(|x| x - origin).collect()),
+            single: InTurn(Distances(
+                powers.iter().map(|powers| powers.map(|x| x as f32)).collect(),
+            )),
+            double: InTurn(Distances(powers)),
             order: (0..abscissae.len()).collect(),
             origin,
         }
     }
 }
 
-impl<T: Copy> Table<T> for Distances<T> {
+impl<T: Copy> Sampled<T> for Distances<T> {
     type State<V: Copy> = V;
     const FIRST_IS_ONE: bool = false;
 
     #[inline(always)]
-    fn begin<S: Simd, V: Elementary<S, Element = T>>(&self, _: S, z: V) -> V {
-        -z
+    fn begin<S: Simd, V: Elementary<S, Element = T>>(&self, z: V) -> V {
+        z
     }
 
     #[inline(always)]
-    fn value<S: Simd, V: Elementary<S, Element = T>>(&self, k: usize, state: &mut V) -> V {
-        Elementary::exp(*state * self.0[k])
+    fn value<S: Simd, V: Elementary<S, Element = T>>(&self, k: usize, z: &mut V) -> V {
+        Elementary::exp(*z * self.0[k][0])
     }
 
     #[inline(always)]
-    fn advance<S: Simd, V: Elementary<S, Element = T>>(z: V, delta: V) -> V {
-        z + delta
-    }
-
-    #[inline(always)]
-    fn sums<S: Simd, V: Elementary<S, Element = T>, const G: usize>(
+    fn add<S: Simd, V: Elementary<S, Element = T>>(
         &self,
-        simd: S,
-        rows: &Rows<'_, T>,
-        z: &[V; G],
-    ) -> [Sums<V>; G] {
-        sums(simd, self, rows, z)
+        (k, y): (usize, V),
+        z: &mut V,
+        sums: &mut Sums<V>,
+    ) {
+        sums.add_exponential(y, self.value(k, z), &self.0[k]);
     }
 
     #[inline(always)]
-    fn more_sums<S: Simd, V: Elementary<S, Element = T>>(
-        &self,
-        simd: S,
-        rows: &Rows<'_, T>,
-        z: V,
-    ) -> MoreSums<V> {
-        more_sums(simd, self, rows, z)
-    }
-}
-
-impl<T: Copy> Sampled<T> for Distances<T> {
-    const EXPONENTIAL: bool = true;
-
-    #[inline(always)]
-    fn sample<S: Simd, V: Elementary<S, Element = T>>(&self, k: usize, state: &mut V) -> [V; 4] {
-        let f = self.value(k, state);
-        let first = -(f * self.0[k]);
-        let second = -(first * self.0[k]);
-        [f, first, second, -(second * self.0[k])]
+    fn end<S: Simd, V: Elementary<S, Element = T>>(sums: Sums<V>) -> Sums<V> {
+        sums.of_exponentials()
     }
 }
 
 impl LaneCurve for Exponentials {
-    type Single = Distances<f32>;
-    type Double = Distances<f64>;
+    type Single = InTurn<Distances<f32>>;
+    type Double = InTurn<Distances<f64>>;
 
     #[inline(always)]
-    fn single(&self) -> &Distances<f32> {
+    fn single(&self) -> &InTurn<Distances<f32>> {
         &self.single
     }
 
     #[inline(always)]
-    fn double(&self) -> &Distances<f64> {
+    fn double(&self) -> &InTurn<Distances<f64>> {
         &self.double
     }
 

@@ -8,7 +8,9 @@
 
 use fearless_simd::{Simd, f64x8};
 
+use super::curve::InTurn;
 use super::mixed::{Chain, Mixed, REGISTERS};
+use super::sums::powers;
 use super::uniform::{Terms, Uniform};
 use crate::solver::elementary::Elementary;
 
@@ -94,11 +96,15 @@ impl Ladder {
         let register = |n: u32| known.iter().position(|&own| own == n);
         let links: Option<Vec<usize>> = (0..self.powers.len()).map(|k| register(gap(k))).collect();
         let (links, scale) = (links?, self.scale.clone());
-        let single = self.powers.iter().map(|&n| n as f32).collect();
-        let double = self.powers.iter().map(|&n| f64::from(n)).collect();
+        let double: Vec<[f64; 4]> = self.powers.iter().map(|&n| powers(f64::from(n))).collect();
+        let single = double.iter().map(|powers| powers.map(|power| power as f32)).collect();
         Some(Mixed {
-            single: Chain { powers: single, links: links.clone(), products: products.clone() },
-            double: Chain { powers: double, links, products },
+            single: InTurn(Chain {
+                powers: single,
+                links: links.clone(),
+                products: products.clone(),
+            }),
+            double: InTurn(Chain { powers: double, links, products }),
             scale,
         })
     }
@@ -174,11 +180,11 @@ mod tests {
             let ladder = Ladder::new(&abscissae).unwrap();
             let Some(mixed) = ladder.mixed() else { continue };
             let mut registers = vec![0, 1];
-            for [a, b] in &mixed.double.products {
+            for [a, b] in &mixed.double.0.products {
                 registers.push(registers[*a] + registers[*b]);
             }
             let mut power = 0;
-            for (link, wanted) in mixed.double.links.iter().zip(&ladder.powers) {
+            for (link, wanted) in mixed.double.0.links.iter().zip(&ladder.powers) {
                 power += registers[*link];
                 assert_eq!(power, *wanted, "{abscissae:?}");
             }

@@ -8,9 +8,9 @@
 
 use fearless_simd::{Simd, f64x8};
 
-use super::curve::{LaneCurve, Sampled, Table};
+use super::curve::{InTurn, LaneCurve, Sampled};
 use super::ladder::Scale;
-use super::sums::{MoreSums, Rows, Sums, more_sums, sums};
+use super::sums::Sums;
 use crate::solver::elementary::Elementary;
 
 /// Different powers that are kept at hand, 1 and x among them.
@@ -19,8 +19,8 @@ pub(super) const REGISTERS: usize = 6;
 /// A chain of multiplications from x to all powers, in one precision.
 #[derive(Debug, Clone)]
 pub(super) struct Chain<T> {
-    /// Power of each sample, rising.
-    pub(super) powers: Vec<T>,
+    /// Power of each sample, rising, with its powers to the fourth.
+    pub(super) powers: Vec<[T; 4]>,
     /// Register that leads from the sample before to this one.
     pub(super) links: Vec<usize>,
     /// Registers 2, 3, … as products of two earlier ones.
@@ -30,8 +30,8 @@ pub(super) struct Chain<T> {
 /// Samples at powers of x that few products reach.
 #[derive(Debug, Clone)]
 pub(super) struct Mixed {
-    pub(super) single: Chain<f32>,
-    pub(super) double: Chain<f64>,
+    pub(super) single: InTurn<Chain<f32>>,
+    pub(super) double: InTurn<Chain<f64>>,
     pub(super) scale: Scale,
 }
 
@@ -42,13 +42,13 @@ pub(super) struct Running<V: Copy> {
     value: V,
 }
 
-impl<T: Copy> Table<T> for Chain<T> {
+impl<T: Copy> Sampled<T> for Chain<T> {
     type State<V: Copy> = Running<V>;
     const FIRST_IS_ONE: bool = true;
 
     #[inline(always)]
-    fn begin<S: Simd, V: Elementary<S, Element = T>>(&self, simd: S, z: V) -> Running<V> {
-        let one = V::of(simd, 1.0);
+    fn begin<S: Simd, V: Elementary<S, Element = T>>(&self, z: V) -> Running<V> {
+        let one = V::of(z.token(), 1.0);
         let mut registers = [one; REGISTERS];
         registers[1] = z;
         for (i, &[a, b]) in self.products.iter().enumerate() {
@@ -64,60 +64,39 @@ impl<T: Copy> Table<T> for Chain<T> {
     }
 
     #[inline(always)]
+    fn add<S: Simd, V: Elementary<S, Element = T>>(
+        &self,
+        (k, y): (usize, V),
+        state: &mut Running<V>,
+        sums: &mut Sums<V>,
+    ) {
+        sums.add_exponential(y, self.value(k, state), &self.powers[k]);
+    }
+
+    #[inline(always)]
+    fn end<S: Simd, V: Elementary<S, Element = T>>(sums: Sums<V>) -> Sums<V> {
+        sums.of_exponentials()
+    }
+
+    #[inline(always)]
     fn advance<S: Simd, V: Elementary<S, Element = T>>(z: V, delta: V) -> V {
         let (sixth, half) = (V::of(z.token(), 1.0 / 6.0), V::of(z.token(), 0.5));
         let square = delta * delta;
         z.mul_add(square.mul_add(delta.mul_add(sixth, half), delta), z)
     }
-
-    #[inline(always)]
-    fn sums<S: Simd, V: Elementary<S, Element = T>, const G: usize>(
-        &self,
-        simd: S,
-        rows: &Rows<'_, T>,
-        z: &[V; G],
-    ) -> [Sums<V>; G] {
-        sums(simd, self, rows, z)
-    }
-
-    #[inline(always)]
-    fn more_sums<S: Simd, V: Elementary<S, Element = T>>(
-        &self,
-        simd: S,
-        rows: &Rows<'_, T>,
-        z: V,
-    ) -> MoreSums<V> {
-        more_sums(simd, self, rows, z)
-    }
-}
-
-impl<T: Copy> Sampled<T> for Chain<T> {
-    const EXPONENTIAL: bool = true;
-
-    #[inline(always)]
-    fn sample<S: Simd, V: Elementary<S, Element = T>>(
-        &self,
-        k: usize,
-        state: &mut Running<V>,
-    ) -> [V; 4] {
-        let f = self.value(k, state);
-        let first = f * self.powers[k];
-        let second = first * self.powers[k];
-        [f, first, second, second * self.powers[k]]
-    }
 }
 
 impl LaneCurve for Mixed {
-    type Single = Chain<f32>;
-    type Double = Chain<f64>;
+    type Single = InTurn<Chain<f32>>;
+    type Double = InTurn<Chain<f64>>;
 
     #[inline(always)]
-    fn single(&self) -> &Chain<f32> {
+    fn single(&self) -> &InTurn<Chain<f32>> {
         &self.single
     }
 
     #[inline(always)]
-    fn double(&self) -> &Chain<f64> {
+    fn double(&self) -> &InTurn<Chain<f64>> {
         &self.double
     }
 

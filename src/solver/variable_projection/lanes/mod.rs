@@ -19,16 +19,20 @@ mod ladder;
 mod mixed;
 mod neighbourhood;
 mod newton;
+mod pending;
 mod report;
 mod response;
+mod rows;
 mod saturation;
 mod start;
 mod sums;
+mod survey;
 mod uniform;
 
 pub use neighbourhood::Centres;
-pub use report::{Endings, LaneColumns, Quantity, TileEndings};
+pub use report::{Endings, LaneColumns, Quantity, Spread, TileEndings};
 pub use response::{Answers, FITS, NoiseSums, Response, Responses};
+pub use rows::{LaneSamples, LaneValues};
 
 use fearless_simd::{Level, Simd, f32x16, prelude::*};
 
@@ -37,18 +41,25 @@ use super::{Basis, LaneForm};
 use certificate::Thresholds;
 use curve::LaneCurve;
 use exponentials::Exponentials;
+use finish::{Near, settle};
 use ladder::Ladder;
 use mixed::Mixed;
-use report::{TILE_LEN, Tile};
+use newton::{Climbed, Pace, climb};
+use pending::Pending;
+use report::{Marks, TILE_LEN, Tile};
+use rows::{Buffers, TileRows};
 use saturation::Saturation;
 use start::Start;
-use sums::Rows;
+use survey::{Sight, Survey};
 use uniform::Uniform;
 
 /// Samples per lane that fit the buffer of a tile; longer series go lane by lane.
 const SAMPLES_MAX: usize = 32;
 /// Vectors of a tile.
 const VECTORS: usize = TILE_LEN / 16;
+/// Arc below which lanes rest, rad, where samples lie near the curve, and where they need not.
+const REST: f32 = 0.02;
+const REST_SURVEYED: f32 = 2e-3;
 
 /// A solver of lanes for one basis.
 #[derive(Debug, Clone)]
@@ -69,28 +80,28 @@ enum Engine {
 #[derive(Debug, Clone)]
 struct Search {
     start: Start,
-    single: Range<f32>,
-    double: Range<f64>,
-    thresholds: Thresholds,
-    falls: bool,
+    aim: Aim,
+    pace: Pace,
+    survey: Survey,
+    /// What is left of the aim where the survey says which maximum is the highest.
+    surveyed: Aim,
     /// 0, 1, 2, …: the rows of a tile stand in the order of the curve.
     places: Vec<usize>,
 }
 
-/// Bounds of the coordinate, and the longest step.
+/// Where lanes may end.
 #[derive(Debug, Clone, Copy)]
-struct Range<T> {
-    bounds: [T; 2],
-    step_max: T,
+struct Aim {
+    /// Bounds of the coordinate.
+    bounds: [f64; 2],
+    thresholds: Thresholds,
+    falls: bool,
 }
 
-/// Lanes to solve: samples of shape `[n_samples, n_lanes]`.
-#[derive(Debug, Clone, Copy)]
-pub struct LaneSamples<'a> {
-    /// All lanes of the first sample come first.
-    pub values: &'a [f64],
-    /// Number of lanes.
-    pub n_lanes: usize,
+impl Aim {
+    fn single(&self) -> [f32; 2] {
+        self.bounds.map(|bound| bound as f32)
+    }
 }
 
 impl Lanes {
@@ -123,27 +134,28 @@ impl Lanes {
         Self { level, engine: self.engine.clone() }
     }
 
-    /// Writes all lanes and says of each tile how it ended.
+    /// Writes all lanes and says how they ended, undecided ones once more after the survey; returns how
+    /// many are left undecided.
     pub(super) fn solve(
         &self,
         samples: LaneSamples<'_>,
         quantity: &Quantity,
         columns: &mut LaneColumns<'_>,
         ended: &mut dyn FnMut(TileEndings),
-    ) {
+    ) -> usize {
         let sink = (columns, ended);
         match &self.engine {
             Engine::Uniform(curve, search) => {
-                enter(self.level, (curve, search), samples, quantity, sink);
+                enter(self.level, (curve, search), samples, quantity, sink)
             }
             Engine::Mixed(curve, search) => {
-                enter(self.level, (curve, search), samples, quantity, sink);
+                enter(self.level, (curve, search), samples, quantity, sink)
             }
             Engine::Exponentials(curve, search) => {
-                enter(self.level, (curve, search), samples, quantity, sink);
+                enter(self.level, (curve, search), samples, quantity, sink)
             }
             Engine::Saturation(curve, search) => {
-                enter(self.level, (curve, search), samples, quantity, sink);
+                enter(self.level, (curve, search), samples, quantity, sink)
             }
         }
     }
@@ -170,17 +182,19 @@ fn enter<C: LaneCurve>(
     samples: LaneSamples<'_>,
     quantity: &Quantity,
     sink: Sink<'_, '_, '_>,
-) {
+) -> usize {
     if let Some(simd) = level.as_avx512() {
         simd.vectorize(
             #[inline(always)]
             || all(simd, problem, samples, quantity, sink),
-        );
+        )
     } else if let Some(simd) = level.as_avx2() {
         simd.vectorize(
             #[inline(always)]
             || all(simd, problem, samples, quantity, sink),
-        );
+        )
+    } else {
+        samples.n_lanes
     }
 }
 
@@ -192,8 +206,8 @@ fn enter<C: LaneCurve>(
     samples: LaneSamples<'_>,
     quantity: &Quantity,
     sink: Sink<'_, '_, '_>,
-) {
-    fearless_simd::dispatch!(level, simd => all(simd, problem, samples, quantity, sink));
+) -> usize {
+    fearless_simd::dispatch!(level, simd => all(simd, problem, samples, quantity, sink))
 }
 
 fn exponential<B: Basis>(
@@ -224,16 +238,17 @@ impl Search {
         dictionary: &Dictionary,
     ) -> Self {
         let [a, b] = bounds.map(|rate| curve.coordinate(rate));
-        let double = Range { bounds: [a.min(b), a.max(b)], step_max: curve.step_max() };
-        Self {
-            start: Start::new(basis, curve, dictionary),
-            single: Range {
-                bounds: double.bounds.map(|bound| bound as f32),
-                step_max: double.step_max as f32,
-            },
-            double,
+        let aim = Aim {
+            bounds: [a.min(b), a.max(b)],
             thresholds: Thresholds::new(dictionary, |rate| curve.coordinate(rate)),
             falls: curve.falls(),
+        };
+        Self {
+            start: Start::new(basis, curve, dictionary),
+            aim,
+            pace: Pace { rest: REST, step_max: curve.step_max() as f32 },
+            survey: Survey::new(curve, dictionary),
+            surveyed: Aim { thresholds: Thresholds::NONE, ..aim },
             places: (0..basis.n_samples()).collect(),
         }
     }
@@ -246,70 +261,145 @@ fn all<S: Simd, C: LaneCurve>(
     samples: LaneSamples<'_>,
     quantity: &Quantity,
     (columns, ended): Sink<'_, '_, '_>,
-) {
-    let mut single = [0.0_f32; TILE_LEN * SAMPLES_MAX];
-    let mut padded = [0.0_f64; TILE_LEN * SAMPLES_MAX];
-    let mut tile = Tile::new();
-    let order = curve.order();
-    for first in (0..samples.n_lanes).step_by(TILE_LEN) {
-        let len = TILE_LEN.min(samples.n_lanes - first);
-        let mut rows = Rows { values: samples.values, stride: samples.n_lanes, first, order };
-        if len < TILE_LEN {
-            pad(&rows, len, &mut padded);
-            rows = Rows { values: &padded, stride: TILE_LEN, first: 0, order };
+) -> usize {
+    let (mut buffers, mut tile, mut pending) = (Buffers::new(), Tile::new(), Pending::new());
+    let (mut first, mut undecided) = (0, 0);
+    loop {
+        let is_last = first >= samples.n_lanes;
+        if pending.len() >= TILE_LEN || (is_last && pending.len() > 0) {
+            pending.fill(search.places.len());
+            let marks = surveyed(simd, (curve, search), &pending, quantity, &mut tile);
+            undecided += hand_out(&pending, marks, (&tile, quantity), columns, ended);
+            pending.advance(search.places.len());
+        } else if is_last {
+            return undecided;
+        } else {
+            let len = TILE_LEN.min(samples.n_lanes - first);
+            let rows = buffers.fill(simd, samples, (first, len), (curve.order(), &search.places));
+            let (mut target, lane) =
+                if len == TILE_LEN { (columns.borrowed(), first) } else { (tile.columns(), 0) };
+            let marks = certified(simd, (curve, search), &rows, (quantity, &mut target), lane);
+            if len < TILE_LEN {
+                columns.take(&tile, (0, len), first, quantity.spread);
+            }
+            let endings = marks.endings(first, len);
+            pending.add(&endings, &rows);
+            ended(endings);
+            first += len;
         }
-        one(simd, (curve, search), &rows, &mut single, (quantity, &mut tile));
-        columns.take(&tile, (first, len), quantity);
-        ended(tile.endings(first, len));
     }
 }
 
-/// Copies the last `len` lanes into rows of whole tiles; lanes beyond repeat the last.
-fn pad(rows: &Rows<'_, f64>, len: usize, padded: &mut [f64]) {
-    let sources = rows.values.chunks_exact(rows.stride);
-    for (source, row) in sources.zip(padded.chunks_exact_mut(TILE_LEN)) {
-        let (own, beyond) = row.split_at_mut(len);
-        own.copy_from_slice(&source[rows.first..rows.first + len]);
-        beyond.fill(own[len - 1]);
+/// Copies surveyed lanes to where they belong; returns how many are still undecided.
+fn hand_out(
+    pending: &Pending,
+    marks: Marks,
+    (tile, quantity): (&Tile, &Quantity),
+    columns: &mut LaneColumns<'_>,
+    ended: &mut dyn FnMut(TileEndings),
+) -> usize {
+    let lanes = pending.lanes();
+    let endings = marks.endings(0, lanes.len());
+    for (slot, &lane) in lanes.iter().enumerate() {
+        let own = endings.only(slot, lane);
+        columns.take(tile, (slot, 1), lane, quantity.spread);
+        if own.nowhere_positive != 0 {
+            columns.clear(lane, quantity.spread);
+        }
+        ended(own);
     }
+    endings.undecided().count_ones() as usize
 }
 
+/// Solves a tile into `columns` from `lane` on as far as certificates reach.
 #[inline(always)]
-fn one<S: Simd, C: LaneCurve>(
+fn certified<S: Simd, C: LaneCurve>(
     simd: S,
     (curve, search): (&C, &Search),
-    rows: &Rows<'_, f64>,
-    single: &mut [f32],
-    (quantity, tile): (&Quantity, &mut Tile),
-) {
-    for (k, to) in single.chunks_exact_mut(TILE_LEN).enumerate().take(rows.len()) {
-        for g in 0..VECTORS {
-            let low: fearless_simd::f64x8<S> = rows.load(simd, k, 2 * g);
-            let high: fearless_simd::f64x8<S> = rows.load(simd, k, 2 * g + 1);
-            low.narrow(high).store_slice(&mut to[16 * g..16 * g + 16]);
+    rows: &TileRows<'_>,
+    sink: (&Quantity, &mut LaneColumns<'_>),
+    lane: usize,
+) -> Marks {
+    let [mut z, squares]: [[f32x16<S>; VECTORS]; 2] = search.start.coordinates(simd, &rows.single);
+    let bounds = search.aim.single().map(|bound| simd.splat_f32x16(bound));
+    for z in &mut z {
+        *z = z.max(bounds[0]).min(bounds[1]);
+    }
+    let climbed = climb(simd, curve, &rows.single, (&z, &[bounds; VECTORS]), search.pace);
+    settle_all((curve, &search.aim), rows, (&climbed, &squares), sink, lane)
+}
+
+/// Solves a tile of waiting lanes after a look at the whole dictionary.
+#[inline(always)]
+fn surveyed<S: Simd, C: LaneCurve>(
+    simd: S,
+    (curve, search): (&C, &Search),
+    pending: &Pending,
+    quantity: &Quantity,
+    tile: &mut Tile,
+) -> Marks {
+    let rows = pending.rows(&search.places);
+    let near = &rows.single;
+    let mut squares = [simd.splat_f32x16(0.0); VECTORS];
+    for k in 0..near.len() {
+        for (g, square) in squares.iter_mut().enumerate() {
+            let y: f32x16<S> = near.load(simd, k, g);
+            *square = y.mul_add(y, *square);
         }
     }
-    let near = Rows { values: single, stride: TILE_LEN, first: 0, order: &search.places };
-    let [mut z, squares]: [[f32x16<S>; VECTORS]; 2] = search.start.coordinates(simd, &near);
-    for z in &mut z {
-        *z = z.max(search.single.bounds[0]).min(search.single.bounds[1]);
+    let mut norms = squares;
+    for norm in &mut norms {
+        *norm = norm.sqrt();
     }
-    let passes = newton::climb(simd, curve, &near, &search.single, &mut z);
-    for (passes, to) in passes.into_iter().zip(tile.evaluations.chunks_exact_mut(16)) {
-        (passes + 1).store_slice(to);
-    }
+    let sights: [Sight<S>; VECTORS] = search.survey.look(simd, near, &norms);
+    let [low, high] = search.aim.single();
+    let mut z = squares;
+    let mut bounds = [[squares[0]; 2]; VECTORS];
     for g in 0..VECTORS {
-        let (low, high) = z[g].widen();
-        let (low_square, high_square) = squares[g].widen();
-        let near = [(low, low_square), (high, high_square)];
-        finish::settle(
-            (curve, search),
-            &rows.vector::<16>(g),
-            near,
-            (quantity, &mut *tile),
-            16 * g,
+        bounds[g] = sights[g].bounds.map(
+            #[inline(always)]
+            |bound| bound.max(low).min(high),
         );
+        z[g] = sights[g].start.max(bounds[g][0]).min(bounds[g][1]);
     }
+    let pace = Pace { rest: REST_SURVEYED, ..search.pace };
+    let climbed = climb(simd, curve, near, (&z, &bounds), pace);
+    let sink = (quantity, &mut tile.columns());
+    let marks = settle_all((curve, &search.surveyed), &rows, (&climbed, &squares), sink, 0);
+    let highest = search.survey.is_highest((simd, curve), near, (&sights, &norms), &climbed);
+    let (mut is_highest, mut is_nowhere) = (0, 0);
+    for g in 0..VECTORS {
+        is_highest |= highest[g].to_bitmask() << (16 * g);
+        let nowhere = Survey::is_nowhere_positive(&sights[g], norms[g]);
+        is_nowhere |= nowhere.to_bitmask() << (16 * g);
+    }
+    marks.judged(is_highest, is_nowhere)
+}
+
+/// The last step of all lanes of a tile.
+#[inline(always)]
+fn settle_all<S: Simd, C: LaneCurve>(
+    problem: (&C, &Aim),
+    rows: &TileRows<'_>,
+    (climbed, squares): (&[Climbed<S>; VECTORS], &[f32x16<S>; VECTORS]),
+    (quantity, columns): (&Quantity, &mut LaneColumns<'_>),
+    lane: usize,
+) -> Marks {
+    let mut marks = Marks::NONE;
+    for g in 0..VECTORS {
+        let Climbed { z, passes } = climbed[g];
+        let to = lane + 16 * g;
+        if quantity.spread != Spread::None {
+            (passes + 1).store_slice(&mut columns.evaluations[to..to + 16]);
+        }
+        let (z_a, z_b) = z.widen();
+        let (square_a, square_b) = squares[g].widen();
+        let near = [Near { z: z_a, square: square_a }, Near { z: z_b, square: square_b }];
+        let rows = rows.double.vector::<16>(g);
+        let found = settle(problem, &rows, near, (quantity, &mut *columns), to);
+        marks = marks.beside(found, 16 * g);
+    }
+    marks
 }
 
 #[cfg(test)]

@@ -53,12 +53,12 @@ impl Lanes {
             }
             Engine::Mixed(curve, search) => {
                 let step = curve.scale.step;
-                place(&curve.scale.order, |k| step * curve.double.powers[k], responses);
+                place(&curve.scale.order, |k| step * curve.double.0.powers[k][0], responses);
                 self.fill((curve, search), (centres, curve.scale.origin), responses);
             }
             Engine::Exponentials(curve, search) => {
-                let distances = &curve.double.0;
-                place(&search.places, |k| distances[k], responses);
+                let negative_distances = &curve.double.0.0;
+                place(&search.places, |k| -negative_distances[k][0], responses);
                 self.fill((curve, search), (centres, curve.origin), responses);
             }
             Engine::Saturation(..) => return false,
@@ -74,7 +74,7 @@ impl Lanes {
     ) {
         fearless_simd::dispatch!(self.level, simd => series(simd, centres, origin, responses));
         responses.reciprocal = centres.reciprocal;
-        let bounds = search.double.bounds;
+        let bounds = search.aim.bounds;
         for fit in 0..FITS {
             let (rate, unit) = (responses.centre[0][fit], responses.centre[1][fit]);
             let reach = f64::from(responses.farthest[fit]) * unit;
@@ -83,7 +83,7 @@ impl Lanes {
             if !(reach > 0.0 && responses.noise[fit] > 0.0 && is_inside) {
                 responses.farthest[fit] = 0.0;
             }
-            let [offset, gradient] = nearness(&search.thresholds, places);
+            let [offset, gradient] = nearness(&search.aim.thresholds, places);
             responses.nearness[0][fit] = offset as f32;
             responses.nearness[1][fit] = (gradient / f64::from(responses.farthest[fit])) as f32;
         }

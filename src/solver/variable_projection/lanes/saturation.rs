@@ -8,8 +8,8 @@
 
 use fearless_simd::{Simd, f64x8};
 
-use super::curve::{LaneCurve, Sampled, Table};
-use super::sums::{MoreSums, Rows, Sums, more_sums, sums};
+use super::curve::{InTurn, LaneCurve, Sampled};
+use super::sums::Sums;
 use crate::solver::elementary::Elementary;
 
 /// (s, c, w) of every sample, in one precision.
@@ -19,8 +19,8 @@ pub(super) struct Pulses<T>(Vec<[T; 3]>);
 /// f = s·v/(w + c·v).
 #[derive(Debug, Clone)]
 pub(super) struct Saturation {
-    single: Pulses<f32>,
-    double: Pulses<f64>,
+    single: InTurn<Pulses<f32>>,
+    double: InTurn<Pulses<f64>>,
     order: Vec<usize>,
     time: f64,
 }
@@ -29,20 +29,22 @@ impl Saturation {
     /// (s, c, w) of every sample and the time between pulses, in the inverse unit of the rate.
     pub(super) fn new(pulses: &[[f64; 3]], time: f64) -> Self {
         Self {
-            single: Pulses(pulses.iter().map(|pulse| pulse.map(|value| value as f32)).collect()),
-            double: Pulses(pulses.to_vec()),
+            single: InTurn(Pulses(
+                pulses.iter().map(|pulse| pulse.map(|value| value as f32)).collect(),
+            )),
+            double: InTurn(Pulses(pulses.to_vec())),
             order: (0..pulses.len()).collect(),
             time,
         }
     }
 }
 
-impl<T: Copy> Table<T> for Pulses<T> {
+impl<T: Copy> Sampled<T> for Pulses<T> {
     type State<V: Copy> = V;
     const FIRST_IS_ONE: bool = false;
 
     #[inline(always)]
-    fn begin<S: Simd, V: Elementary<S, Element = T>>(&self, _: S, z: V) -> V {
+    fn begin<S: Simd, V: Elementary<S, Element = T>>(&self, z: V) -> V {
         z
     }
 
@@ -52,38 +54,14 @@ impl<T: Copy> Table<T> for Pulses<T> {
         *v * s / (*v * c + w)
     }
 
-    #[inline(always)]
-    fn advance<S: Simd, V: Elementary<S, Element = T>>(z: V, delta: V) -> V {
-        z + delta
-    }
-
-    #[inline(always)]
-    fn sums<S: Simd, V: Elementary<S, Element = T>, const G: usize>(
-        &self,
-        simd: S,
-        rows: &Rows<'_, T>,
-        z: &[V; G],
-    ) -> [Sums<V>; G] {
-        sums(simd, self, rows, z)
-    }
-
-    #[inline(always)]
-    fn more_sums<S: Simd, V: Elementary<S, Element = T>>(
-        &self,
-        simd: S,
-        rows: &Rows<'_, T>,
-        z: V,
-    ) -> MoreSums<V> {
-        more_sums(simd, self, rows, z)
-    }
-}
-
-impl<T: Copy> Sampled<T> for Pulses<T> {
-    const EXPONENTIAL: bool = false;
-
     /// With i = 1/(w + c·v): f′ = s·w·i², f″ = −2·c·i·f′ and f‴ = −3·c·i·f″.
     #[inline(always)]
-    fn sample<S: Simd, V: Elementary<S, Element = T>>(&self, k: usize, v: &mut V) -> [V; 4] {
+    fn add<S: Simd, V: Elementary<S, Element = T>>(
+        &self,
+        (k, y): (usize, V),
+        v: &mut V,
+        sums: &mut Sums<V>,
+    ) {
         let [s, c, w] = self.0[k];
         let of = v.token();
         let (two, three) = (V::of(of, -2.0), V::of(of, -3.0));
@@ -91,21 +69,26 @@ impl<T: Copy> Sampled<T> for Pulses<T> {
         let (scaled, bent) = (inverse * s, inverse * c);
         let first = scaled * inverse * w;
         let second = first * bent * two;
-        [*v * scaled, first, second, second * bent * three]
+        sums.add(y, [*v * scaled, first, second, second * bent * three]);
+    }
+
+    #[inline(always)]
+    fn end<S: Simd, V: Elementary<S, Element = T>>(sums: Sums<V>) -> Sums<V> {
+        sums
     }
 }
 
 impl LaneCurve for Saturation {
-    type Single = Pulses<f32>;
-    type Double = Pulses<f64>;
+    type Single = InTurn<Pulses<f32>>;
+    type Double = InTurn<Pulses<f64>>;
 
     #[inline(always)]
-    fn single(&self) -> &Pulses<f32> {
+    fn single(&self) -> &InTurn<Pulses<f32>> {
         &self.single
     }
 
     #[inline(always)]
-    fn double(&self) -> &Pulses<f64> {
+    fn double(&self) -> &InTurn<Pulses<f64>> {
         &self.double
     }
 

@@ -7,7 +7,6 @@
 
 use fearless_simd::Simd;
 
-use super::curve::Sampled;
 use crate::solver::elementary::Elementary;
 
 /// Where the lanes of a sample stand: `values[order[k]·stride + first + lane]`.
@@ -39,6 +38,15 @@ impl<T> Rows<'_, T> {
         V::from_slice(simd, &self.values[from..from + V::LEN])
     }
 
+    /// The sample of one lane at place `k`.
+    #[inline(always)]
+    pub(super) fn at(&self, k: usize, lane: usize) -> T
+    where
+        T: Copy,
+    {
+        self.values[self.order[k] * self.stride + self.first + lane]
+    }
+
     /// Number of places.
     #[inline(always)]
     pub(super) fn len(&self) -> usize {
@@ -46,134 +54,86 @@ impl<T> Rows<'_, T> {
     }
 }
 
-/// p = Σ y·f, q = Σ f² and what their derivatives by `δ` are made of.
+/// p = Σ y·f, q = Σ f² and their derivatives by `δ`.
 #[derive(Clone, Copy)]
 pub(super) struct Sums<V> {
-    /// Σ y·f, Σ y·f′, Σ y·f″.
-    pub(super) p: [V; 3],
-    /// Σ f².
-    pub(super) q: V,
-    /// Σ f·f′.
-    pub(super) q1: V,
-    /// Σ f′².
+    /// p, p′, p″, p‴.
+    pub(super) p: [V; 4],
+    /// q, q′/2, q″/2, q‴/2.
+    pub(super) q: [V; 4],
+    /// Σ f′², and half its first and second derivative.
     pub(super) q11: V,
-    /// Σ f·f″.
-    pub(super) q02: V,
-}
-
-/// [`Sums`] and what one more derivative needs.
-#[derive(Clone, Copy)]
-pub(super) struct MoreSums<V> {
-    pub(super) sums: Sums<V>,
-    /// Σ y·f‴.
-    pub(super) p3: V,
-    /// Σ f′·f″.
     pub(super) q12: V,
-    /// Σ f·f‴.
-    pub(super) q03: V,
-    /// Σ f″² + f′·f‴, half the second derivative of Σ f′².
-    pub(super) q11_bend: V,
-}
-
-impl<V: Copy> MoreSums<V> {
-    /// All sums `value`.
-    #[inline(always)]
-    pub(super) fn all(value: V) -> Self {
-        Self { sums: Sums::all(value), p3: value, q12: value, q03: value, q11_bend: value }
-    }
+    pub(super) q22: V,
 }
 
 impl<V: Copy> Sums<V> {
-    /// All sums `value`.
+    /// Before the first sample; where that is 1 everywhere, before the second.
     #[inline(always)]
-    pub(super) fn all(value: V) -> Self {
-        Self { p: [value; 3], q: value, q1: value, q11: value, q02: value }
-    }
-
-    /// Before the second sample, where the first of the curve is 1.
-    #[inline(always)]
-    pub(super) fn after_one(zero: V, one: V, y: V) -> Self {
-        Self { p: [y, zero, zero], q: one, ..Self::all(zero) }
-    }
-
-    #[inline(always)]
-    pub(super) fn add<S: Simd, T, C: Sampled<T>>(&mut self, _: &C, y: V, [f, f1, f2]: [V; 3])
+    pub(super) fn begin<S: Simd>(simd: S, first: Option<V>) -> Self
     where
-        V: Elementary<S, Element = T>,
+        V: Elementary<S>,
     {
-        self.p[0] = y.mul_add(f, self.p[0]);
-        self.p[1] = y.mul_add(f1, self.p[1]);
-        self.p[2] = y.mul_add(f2, self.p[2]);
-        self.q = f.mul_add(f, self.q);
-        self.q1 = f.mul_add(f1, self.q1);
-        self.q11 = f1.mul_add(f1, self.q11);
-        if C::EXPONENTIAL {
-            self.q02 = self.q11;
-        } else {
-            self.q02 = f.mul_add(f2, self.q02);
+        let zero = V::of(simd, 0.0);
+        let mut sums = Self { p: [zero; 4], q: [zero; 4], q11: zero, q12: zero, q22: zero };
+        if let Some(y) = first {
+            (sums.p[0], sums.q[0]) = (y, V::of(simd, 1.0));
         }
+        sums
+    }
+
+    /// Adds a sample of f with f′ = c·f; `powers` are c to c⁴. The sums q₁₁ and q₁₂ follow from
+    /// q″ and q‴: [`Self::of_exponentials`].
+    #[inline(always)]
+    pub(super) fn add_exponential<S: Simd>(&mut self, y: V, f: V, powers: &[V::Element; 4])
+    where
+        V: Elementary<S>,
+        V::Element: Copy,
+    {
+        let (projected, square) = (y * f, f * f);
+        self.p[0] += projected;
+        self.q[0] += square;
+        for (i, &power) in powers[..3].iter().enumerate() {
+            self.p[i + 1] = projected.mul_add(power, self.p[i + 1]);
+            self.q[i + 1] = square.mul_add(power, self.q[i + 1]);
+        }
+        self.q22 = square.mul_add(powers[3], self.q22);
+    }
+
+    /// From Σ f², Σ c·f², Σ c²·f², Σ c³·f²: for exponentials q″/2 is twice the third, q‴/2 four times
+    /// the fourth.
+    #[inline(always)]
+    pub(super) fn of_exponentials<S: Simd>(self) -> Self
+    where
+        V: Elementary<S>,
+    {
+        let [q, q1, q11, q12] = self.q;
+        let twice = q12 + q12;
+        let q22 = self.q22 + self.q22;
+        Self { p: self.p, q: [q, q1, q11 + q11, twice + twice], q11, q12, q22 }
+    }
+
+    /// Adds a sample of any f, with its three derivatives.
+    #[inline(always)]
+    pub(super) fn add<S: Simd>(&mut self, y: V, [f, f1, f2, f3]: [V; 4])
+    where
+        V: Elementary<S>,
+    {
+        for (p, f) in self.p.iter_mut().zip([f, f1, f2, f3]) {
+            *p = y.mul_add(f, *p);
+        }
+        let (bent, three) = (f1 * f1, f1 + f1 + f1);
+        self.q[0] = f.mul_add(f, self.q[0]);
+        self.q[1] = f.mul_add(f1, self.q[1]);
+        self.q[2] = f.mul_add(f2, self.q[2] + bent);
+        self.q[3] = f.mul_add(f3, three.mul_add(f2, self.q[3]));
+        self.q11 += bent;
+        self.q12 = f1.mul_add(f2, self.q12);
+        self.q22 = f1.mul_add(f3, f2.mul_add(f2, self.q22));
     }
 }
 
-/// Sums of vectors of lanes, sample after sample.
-#[inline(always)]
-pub(super) fn sums<S, T, V, C, const G: usize>(
-    simd: S,
-    table: &C,
-    rows: &Rows<'_, T>,
-    z: &[V; G],
-) -> [Sums<V>; G]
-where
-    S: Simd,
-    V: Elementary<S, Element = T>,
-    C: Sampled<T>,
-{
-    let (zero, one) = (V::of(simd, 0.0), V::of(simd, 1.0));
-    let mut sums = [Sums::all(zero); G];
-    let mut states = [table.begin(simd, z[0]); G];
-    for g in 0..G {
-        if g > 0 {
-            states[g] = table.begin(simd, z[g]);
-        }
-        if C::FIRST_IS_ONE {
-            sums[g] = Sums::after_one(zero, one, rows.load(simd, 0, g));
-        }
-    }
-    for k in usize::from(C::FIRST_IS_ONE)..rows.len() {
-        for g in 0..G {
-            let [f, f1, f2, _] = table.sample(k, &mut states[g]);
-            sums[g].add(table, rows.load(simd, k, g), [f, f1, f2]);
-        }
-    }
-    sums
-}
-
-/// The same for one vector with one more derivative.
-#[inline(always)]
-pub(super) fn more_sums<S, T, V, C>(simd: S, table: &C, rows: &Rows<'_, T>, z: V) -> MoreSums<V>
-where
-    S: Simd,
-    V: Elementary<S, Element = T>,
-    C: Sampled<T>,
-{
-    let (zero, one) = (V::of(simd, 0.0), V::of(simd, 1.0));
-    let mut state = table.begin(simd, z);
-    let mut more = MoreSums::all(zero);
-    if C::FIRST_IS_ONE {
-        more.sums = Sums::after_one(zero, one, rows.load(simd, 0, 0));
-    }
-    for k in usize::from(C::FIRST_IS_ONE)..rows.len() {
-        let y: V = rows.load(simd, k, 0);
-        let [f, f1, f2, f3] = table.sample(k, &mut state);
-        more.sums.add(table, y, [f, f1, f2]);
-        more.p3 = y.mul_add(f3, more.p3);
-        more.q12 = f1.mul_add(f2, more.q12);
-        more.q11_bend = f1.mul_add(f3, f2.mul_add(f2, more.q11_bend));
-        if C::EXPONENTIAL {
-            more.q03 = more.q12;
-        } else {
-            more.q03 = f.mul_add(f3, more.q03);
-        }
-    }
-    more
+/// First to fourth power.
+pub(super) fn powers(x: f64) -> [f64; 4] {
+    [x, x * x, x * x * x, x * x * x * x]
 }

@@ -99,6 +99,7 @@ const ENDINGS: Endings<Option<Ending>> = Endings {
     converged: Some(Ending::Converged),
     at_lower_bound: Some(Ending::AtLowerBound),
     at_upper_bound: Some(Ending::AtUpperBound),
+    no_positive_amplitude: Some(Ending::NoPositiveAmplitude),
     undecided: None,
 };
 
@@ -110,27 +111,23 @@ fn solve_at(case: &Case, level: Level, samples: &[f64], n_lanes: usize) -> Colum
     };
     let [low, high] = case.solver.bounds;
     let at_bounds = if case.reciprocal { [1.0 / low, 1.0 / high] } else { [low, high] };
-    let quantity = Quantity { reciprocal: case.reciprocal, at_bounds, everything: true };
-    let [estimates, amplitudes, variances, amplitude_variances, residual_sums, total_sums] =
+    let quantity = Quantity { reciprocal: case.reciprocal, at_bounds, spread: Spread::Unscaled };
+    let [estimates, amplitudes, variances, amplitude_variances, residual_sums, totals] =
         &mut columns.numbers;
     let mut target = LaneColumns {
         estimates,
         amplitudes,
-        variances,
-        amplitude_variances,
+        spreads: [variances, amplitude_variances],
         residual_sums,
-        total_sums,
+        totals,
         evaluations: &mut columns.evaluations,
     };
     let lanes = case.solver.lanes.as_ref().unwrap().at_level(level);
-    let mut undecided = 0;
-    lanes.solve(LaneSamples { values: samples, n_lanes }, &quantity, &mut target, &mut |tile| {
-        undecided += tile.write(&ENDINGS, &mut columns.endings);
+    let samples = LaneSamples::packed(samples, n_lanes);
+    let undecided = lanes.solve(samples, &quantity, &mut target, &mut |tile| {
+        tile.write(&ENDINGS, &mut columns.endings);
     });
-    assert_eq!(
-        columns.endings.iter().filter(|ending| ending.is_none()).count(),
-        undecided as usize
-    );
+    assert_eq!(columns.endings.iter().filter(|ending| ending.is_none()).count(), undecided);
     columns
 }
 
@@ -196,9 +193,9 @@ fn error(case: &Case, got: f64, wanted: f64) -> f64 {
     (got - wanted).abs() / wanted.abs().max(floor)
 }
 
-/// The lanes against the solver of single lanes, over everything a scan holds. Measured maxima of
-/// the estimate are 4e-13 for six echoes in tissue down to a ratio of 5, and 5e-12 in air. The flip
-/// angles hardly determine T1 in air; there the worst is below 2e-6.
+/// The lanes against the solver of single lanes, over everything a scan holds. The last step leaves
+/// less than 10⁻⁹ of the rate and of the amplitude (1.2·10⁻¹⁰ measured), and 10⁻⁷ of their variances,
+/// where samples lie near the curve. The flip angles hardly determine T1 in air; there the worst is below 2e-6.
 #[test]
 fn lanes_are_at_the_optimum_of_the_single_lane() {
     let n_lanes = 2000;
@@ -213,9 +210,13 @@ fn lanes_are_at_the_optimum_of_the_single_lane() {
                 let (wanted, numbers) = reference(&case, &lane(&samples, n_lanes, l));
                 assert_eq!(ending, wanted, "{} {source:?}", case.name);
                 settled += 1;
+                if ending == Ending::NoPositiveAmplitude {
+                    assert!(found.numbers.iter().all(|column| column[l].is_nan()));
+                    continue;
+                }
                 errors.push(error(&case, found.numbers[0][l], numbers[0]));
                 let tissue = matches!(source, Source::Tissue(ratio) if ratio > 10.0);
-                let tolerances = if tissue { [1e-11, 1e-9, 1e-9] } else { [1e-6, 1e-5, 1e-5] };
+                let tolerances = if tissue { [1e-9, 1e-7, 1e-7] } else { [1e-6, 1e-5, 1e-5] };
                 for (column, tolerance) in (1..4).zip(tolerances) {
                     let ratio = found.numbers[column][l] / numbers[column];
                     assert!(
@@ -232,7 +233,7 @@ fn lanes_are_at_the_optimum_of_the_single_lane() {
             errors.sort_by(f64::total_cmp);
             let (max, p99) = (errors[errors.len() - 1], errors[errors.len() * 99 / 100]);
             let (max_limit, share) = match source {
-                Source::Tissue(ratio) if ratio > 10.0 => (1e-10, 0.999),
+                Source::Tissue(ratio) if ratio > 10.0 => (1e-9, 0.999),
                 Source::Tissue(_) => (1e-8, 0.9),
                 Source::Air => (2e-6, 0.5),
                 Source::Noise => (2e-6, 0.0),
@@ -272,7 +273,9 @@ fn settled_lanes_have_the_lowest_residuals_of_all_rates() {
                 let total: f64 = y.iter().map(|y| y * y).sum();
                 let cosine = |u: &Vec<f64>| u.iter().zip(&y).map(|(u, y)| u * y).sum::<f64>();
                 let best = curves.iter().map(cosine).fold(0.0, f64::max);
-                let excess = found.numbers[4][l] - (total - best * best);
+                let is_none = found.endings[l] == Some(Ending::NoPositiveAmplitude);
+                let rest = if is_none { total } else { found.numbers[4][l] };
+                let excess = rest - (total - best * best);
                 assert!(excess < 1e-12 * total, "{} {source:?} {excess}", case.name);
             }
         }
@@ -315,7 +318,7 @@ fn powers_of_two_scale_without_a_trace() {
             let exact = scale.log2().fract().abs() <= 0.0;
             for (a, b) in there.numbers[0].iter().zip(&here.numbers[0]) {
                 let same =
-                    if exact { a.to_bits() == b.to_bits() } else { (a / b - 1.0).abs() < 1e-10 };
+                    if exact { a.to_bits() == b.to_bits() } else { (a / b - 1.0).abs() < 1e-9 };
                 assert!(same, "{} {scale} {a} {b}", case.name);
             }
         }
@@ -360,7 +363,8 @@ fn samples_without_noise_have_no_residuals_and_constants_no_variance() {
         let found = solve(&case, &curve, 1);
         assert_eq!(found.endings[0], Some(Ending::Converged));
         let total: f64 = curve.iter().map(|f| f * f).sum();
-        assert!(found.numbers[4][0] < 1e-24 * total, "{} {}", case.name, found.numbers[4][0]);
+        // The square of what the last step leaves of the rate, 10⁻¹⁰.
+        assert!(found.numbers[4][0] < 1e-20 * total, "{} {}", case.name, found.numbers[4][0]);
         let flat = solve(&case, &vec![3.0; n], 1);
         assert_eq!(flat.numbers[5][0].to_bits(), 0);
     }
@@ -372,7 +376,6 @@ fn what_cannot_be_settled_is_left() {
         vec![f64::NAN, 1.0, 1.0],
         vec![1.0, f64::INFINITY, 1.0],
         vec![0.0; 3],
-        vec![-5.0, -3.0, -2.0],
         vec![1e-300, 5e-301, 2e-301],
         vec![1e300, 5e299, 2e299],
         vec![5e-324; 3],

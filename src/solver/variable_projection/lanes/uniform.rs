@@ -11,7 +11,7 @@ use fearless_simd::{Simd, f64x8};
 
 use super::curve::{LaneCurve, Table};
 use super::ladder::Scale;
-use super::sums::{MoreSums, Rows, Sums};
+use super::sums::{Rows, Sums};
 use crate::solver::elementary::Elementary;
 
 /// The samples 1, x, x², …
@@ -27,20 +27,13 @@ pub(super) struct Uniform {
     pub(super) scale: Scale,
 }
 
-/// x and its latest power.
-#[derive(Clone, Copy)]
-pub(super) struct Power<V> {
-    x: V,
-    value: V,
-}
-
-/// p, p′, p″/2 by x and Q, Q′, Q″/2 by w.
+/// p, p′, p″/2, p‴/6 by x and Q, Q′, Q″/2, Q‴/6, Q⁗/24 by w.
 #[derive(Clone, Copy)]
 struct Horner<V> {
     x: V,
     w: V,
-    p: [V; 3],
-    q: [V; 3],
+    p: [V; 4],
+    q: [V; 5],
 }
 
 impl<V: Copy> Horner<V> {
@@ -50,7 +43,7 @@ impl<V: Copy> Horner<V> {
         V: Elementary<S>,
     {
         let (zero, one) = (V::of(simd, 0.0), V::of(simd, 1.0));
-        Self { x, w: x * x, p: [last, zero, zero], q: [one, zero, zero] }
+        Self { x, w: x * x, p: [last, zero, zero, zero], q: [one, zero, zero, zero, zero] }
     }
 
     #[inline(always)]
@@ -59,42 +52,46 @@ impl<V: Copy> Horner<V> {
         V: Elementary<S>,
     {
         let Self { x, w, p, q } = *self;
-        self.p = [p[0].mul_add(x, y), p[1].mul_add(x, p[0]), p[2].mul_add(x, p[1])];
-        self.q = [q[0].mul_add(w, one), q[1].mul_add(w, q[0]), q[2].mul_add(w, q[1])];
+        self.p = [
+            p[0].mul_add(x, y),
+            p[1].mul_add(x, p[0]),
+            p[2].mul_add(x, p[1]),
+            p[3].mul_add(x, p[2]),
+        ];
+        self.q = [
+            q[0].mul_add(w, one),
+            q[1].mul_add(w, q[0]),
+            q[2].mul_add(w, q[1]),
+            q[3].mul_add(w, q[2]),
+            q[4].mul_add(w, q[3]),
+        ];
     }
 
-    /// Σ f·f′ = x·Q′, Σ f·f″ = w·Q″ and Σ f′² = Q′ + w·Q″.
+    /// q₁ = x·Q′, q₂ = Q′ + 2w·Q″, q₃ = 6x·Q″ + 4xw·Q‴, Σ f′² = Q′ + w·Q″ and half its derivatives
+    /// 2x·Q″ + xw·Q‴ and 2Q″ + 7w·Q‴ + 2w²·Q⁗.
     #[inline(always)]
-    fn sums<S: Simd>(&self) -> Sums<V>
+    fn sums<S: Simd>(&self, simd: S) -> Sums<V>
     where
         V: Elementary<S>,
     {
-        let q02 = self.w * (self.q[2] + self.q[2]);
+        let [q, q1, half_q2, sixth_q3, part_q4] = self.q;
+        let (second, third) = (half_q2 + half_q2, sixth_q3 * V::of(simd, 6.0));
+        let bent = self.w * second;
+        let (bend, change) = (self.x * (second + second), self.x * self.w * third);
+        let four = V::of(simd, 4.0);
+        let (by_q3, by_q4) = (self.w * V::of(simd, 7.0), self.w * self.w * V::of(simd, 48.0));
+        let q22 = by_q4.mul_add(part_q4, by_q3.mul_add(third, second + second));
         Sums {
-            p: [self.p[0], self.p[1], self.p[2] + self.p[2]],
-            q: self.q[0],
-            q1: self.x * self.q[1],
-            q11: self.q[1] + q02,
-            q02,
+            p: [self.p[0], self.p[1], self.p[2] + self.p[2], self.p[3] * V::of(simd, 6.0)],
+            q: [q, self.x * q1, q1 + bent + bent, change.mul_add(four, bend + bend + bend)],
+            q11: q1 + bent,
+            q12: bend + change,
+            q22,
         }
     }
 }
 
 impl<T: Copy> Table<T> for Terms {
-    type State<V: Copy> = Power<V>;
-    const FIRST_IS_ONE: bool = true;
-
-    #[inline(always)]
-    fn begin<S: Simd, V: Elementary<S, Element = T>>(&self, simd: S, z: V) -> Power<V> {
-        Power { x: z, value: V::of(simd, 1.0) }
-    }
-
-    #[inline(always)]
-    fn value<S: Simd, V: Elementary<S, Element = T>>(&self, _: usize, state: &mut Power<V>) -> V {
-        state.value *= state.x;
-        state.value
-    }
-
     #[inline(always)]
     fn advance<S: Simd, V: Elementary<S, Element = T>>(z: V, delta: V) -> V {
         z + delta
@@ -118,38 +115,30 @@ impl<T: Copy> Table<T> for Terms {
                 horner.add(one, rows.load(simd, k, g));
             }
         }
-        let mut sums = [Sums::all(one); G];
+        let mut sums = [Sums::begin(simd, None); G];
         for g in 0..G {
-            sums[g] = horner[g].sums();
+            sums[g] = horner[g].sums(simd);
         }
         sums
     }
 
     #[inline(always)]
-    fn more_sums<S: Simd, V: Elementary<S, Element = T>>(
+    fn residual<S: Simd, V: Elementary<S, Element = T>>(
         &self,
-        simd: S,
         rows: &Rows<'_, T>,
         z: V,
-    ) -> MoreSums<V> {
-        let (zero, one, six) = (V::of(simd, 0.0), V::of(simd, 1.0), V::of(simd, 6.0));
-        let last = self.n_samples - 1;
-        let mut horner = Horner::new(simd, z, rows.load(simd, last, 0));
-        // p‴/6 by x, and Q‴/6 and Q⁗/24 by w.
-        let (mut p3, mut q3, mut q4) = (zero, zero, zero);
-        for k in (0..last).rev() {
-            p3 = p3.mul_add(z, horner.p[2]);
-            q4 = q4.mul_add(horner.w, q3);
-            q3 = q3.mul_add(horner.w, horner.q[2]);
-            horner.add(one, rows.load(simd, k, 0));
+        amplitude: V,
+    ) -> V {
+        let simd = z.token();
+        let mut model = amplitude;
+        let mut residual = V::of(simd, 0.0);
+        for k in 0..rows.len() {
+            let y: V = rows.load(simd, k, 0);
+            let rest = y - model;
+            residual = rest.mul_add(rest, residual);
+            model *= z;
         }
-        let sums = horner.sums();
-        let q03 = z * horner.w * q3 * six;
-        let twice = horner.q[2] + horner.q[2];
-        let four = twice + twice;
-        let [by_q3, by_q4] = [horner.w * V::of(simd, 42.0), horner.w * V::of(simd, 48.0)];
-        let q11_bend = (by_q4 * horner.w).mul_add(q4, by_q3.mul_add(q3, four));
-        MoreSums { sums, p3: p3 * six, q12: z.mul_add(four, q03), q03, q11_bend }
+        residual
     }
 }
 
