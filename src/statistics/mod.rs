@@ -5,6 +5,7 @@
 //! (clusters, tests) return an [`Error`] that names the value and the rule. No
 //! function here returns NaN.
 
+pub mod bootstrap;
 pub mod cluster_number;
 pub mod first_order;
 pub mod histogram;
