@@ -7,7 +7,9 @@
 
 pub mod bootstrap;
 pub mod cluster_number;
+pub mod deconvolution;
 pub mod first_order;
+pub mod gaussian_histogram;
 pub mod histogram;
 pub mod k_means;
 mod lanes;
