@@ -2,15 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use super::tumour::{Selection, Tumour, percent};
+use super::tumour::{Selection, Summary, Tumour, percent};
 use crate::error::{Error, Result};
-use crate::statistics::moments::{Moments, mean};
+use crate::random::StreamKey;
+use crate::statistics::bootstrap::bca_of_mean;
+use crate::statistics::moments::{Moments, mean, standard_deviation};
 use crate::statistics::multiplicity::holm;
 use crate::statistics::rank_test::{KruskalWallis, RankSum, kruskal_wallis, rank_sum};
 use crate::statistics::roc::{Direction, Roc, roc};
 use crate::statistics::t_test::mean_interval_95;
 
-/// One class under one selection.
+/// One class under one selection, with every reading of its uncertainty.
+///
+/// All percents are of [`ClassSummary::mean`]; `None` where it is 0.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClassSummary {
     /// Class.
@@ -23,25 +27,44 @@ pub struct ClassSummary {
     pub n_missing: usize,
     /// Mean of the tumour means; `None` without tumours, as is all that follows.
     pub mean: Option<f64>,
-    /// SD of the tumour means, n − 1; `None` for one tumour.
+    /// SD of the tumour means, n − 1; `None` for one tumour, as is all that needs it.
     pub sd_between: Option<f64>,
     /// 100·SD between/mean: the headline uncertainty.
     pub percent_uncertainty: Option<f64>,
     /// Root of the mean square of the SDs within the tumours that have one.
     pub sd_within: Option<f64>,
+    /// 100·SD within/mean.
+    pub percent_within: Option<f64>,
     /// √(SD between² + SD within²).
     pub sd_pooled: Option<f64>,
+    /// 100·SD pooled/mean.
+    pub percent_pooled: Option<f64>,
     /// SD between/√n.
     pub standard_error: Option<f64>,
+    /// 100·SD between/√n/mean.
+    pub percent_standard_error: Option<f64>,
+    /// Standard error of the class mean from the measurement alone, √Σe²/n with e the standard error
+    /// of each tumour mean; `None` where a tumour lacks it.
+    pub measurement_error: Option<f64>,
+    /// 100·measurement error/mean.
+    pub percent_measurement_error: Option<f64>,
+    /// SD between without what the measurement adds, √max(0, SD between² − mean e²).
+    pub sd_between_intrinsic: Option<f64>,
+    /// 100·SD between intrinsic/mean.
+    pub percent_intrinsic: Option<f64>,
     /// 95 % t interval of the mean.
     pub confidence_interval_95: Option<[f64; 2]>,
+    /// 95 % bias-corrected and accelerated bootstrap interval of the mean, 10 000 resamples of the
+    /// tumours, the same for every call; `None` below three tumours or without spread.
+    pub bootstrap_interval_95: Option<[f64; 2]>,
 }
 
 /// Every class under both selections, naive first, classes in order of first appearance.
 ///
 /// # Errors
 ///
-/// `Value` at `tumours`: a subject twice, or a mean or SD not finite.
+/// `Value` at `tumours`: a subject twice, a mean or SD not finite, or a standard error not finite or
+/// negative.
 pub fn class_summaries(tumours: &[Tumour]) -> Result<Vec<ClassSummary>> {
     check(tumours)?;
     let classes = classes_of(tumours);
@@ -54,27 +77,68 @@ pub fn class_summaries(tumours: &[Tumour]) -> Result<Vec<ClassSummary>> {
 
 fn summarise(tumours: &[Tumour], class: &str, selection: Selection) -> ClassSummary {
     let members: Vec<&Tumour> = tumours.iter().filter(|tumour| tumour.class == class).collect();
-    let summaries: Vec<_> = members.iter().filter_map(|t| t.summary(selection)).collect();
+    let summaries: Vec<Summary> = members.iter().filter_map(|t| t.summary(selection)).collect();
     let means: Vec<f64> = summaries.iter().map(|summary| summary.mean).collect();
-    let squares: Vec<f64> =
-        summaries.iter().filter_map(|s| s.standard_deviation).map(|sd| sd * sd).collect();
-    let moments = Moments::of(&means);
-    let class_mean = moments.map(|moments| moments.mean());
-    let sd_between = moments.and_then(|moments| moments.standard_deviation());
-    let sd_within = mean(&squares).map(f64::sqrt);
+    let spreads = Spreads::of(&summaries, &means);
+    let class_mean = Moments::of(&means).map(|moments| moments.mean());
+    let of_mean = |value: Option<f64>| percent(value?, class_mean?);
+    let bootstrap = bca_of_mean(&means, StreamKey::new(0, "mean of a class"));
     ClassSummary {
         class: class.to_owned(),
         selection,
         n: means.len(),
         n_missing: members.len() - means.len(),
         mean: class_mean,
-        sd_between,
-        percent_uncertainty: sd_between.zip(class_mean).and_then(|(sd, mean)| percent(sd, mean)),
-        sd_within,
-        sd_pooled: sd_between.zip(sd_within).map(|(between, within)| between.hypot(within)),
-        standard_error: sd_between.map(|sd| sd / (means.len() as f64).sqrt()),
+        sd_between: spreads.between,
+        percent_uncertainty: of_mean(spreads.between),
+        sd_within: spreads.within,
+        percent_within: of_mean(spreads.within),
+        sd_pooled: spreads.pooled,
+        percent_pooled: of_mean(spreads.pooled),
+        standard_error: spreads.standard_error,
+        percent_standard_error: of_mean(spreads.standard_error),
+        measurement_error: spreads.measurement_error,
+        percent_measurement_error: of_mean(spreads.measurement_error),
+        sd_between_intrinsic: spreads.between_intrinsic,
+        percent_intrinsic: of_mean(spreads.between_intrinsic),
         confidence_interval_95: mean_interval_95(&means),
+        bootstrap_interval_95: bootstrap.map(|found| found.confidence_interval_95),
     }
+}
+
+/// The readings of "uncertainty" of one class, unit of the parameter.
+struct Spreads {
+    between: Option<f64>,
+    within: Option<f64>,
+    pooled: Option<f64>,
+    standard_error: Option<f64>,
+    measurement_error: Option<f64>,
+    between_intrinsic: Option<f64>,
+}
+
+impl Spreads {
+    fn of(summaries: &[Summary], means: &[f64]) -> Self {
+        let n = means.len() as f64;
+        let between = standard_deviation(means);
+        let within = mean_square(summaries.iter().filter_map(|s| s.standard_deviation));
+        let errors: Option<Vec<f64>> = summaries.iter().map(|s| s.standard_error).collect();
+        let error = errors.and_then(|errors| mean_square(errors.into_iter()));
+        Self {
+            between,
+            within: within.map(f64::sqrt),
+            pooled: between.zip(within).map(|(sd, square)| sd.hypot(square.sqrt())),
+            standard_error: between.map(|sd| sd / n.sqrt()),
+            measurement_error: error.map(|square| (square / n).sqrt()),
+            between_intrinsic: between
+                .zip(error)
+                .map(|(sd, square)| (sd * sd - square).max(0.0).sqrt()),
+        }
+    }
+}
+
+/// Mean of the squares; `None` for no values.
+fn mean_square(values: impl Iterator<Item = f64>) -> Option<f64> {
+    mean(&values.map(|value| value * value).collect::<Vec<f64>>())
 }
 
 /// Which classes a biomarker should tell apart.
@@ -118,8 +182,8 @@ pub struct ClassTests {
 ///
 /// # Errors
 ///
-/// `Value` at `tumours`: a subject twice, or a mean or SD not finite; at `contrast`: a class on both
-/// sides, or one that no tumour has.
+/// `Value` at `tumours`: a subject twice, a mean or SD not finite, or a standard error not finite or
+/// negative; at `contrast`: a class on both sides, or one that no tumour has.
 pub fn class_tests(
     tumours: &[Tumour],
     selection: Selection,
@@ -224,6 +288,15 @@ fn check(tumours: &[Tumour]) -> Result<()> {
                 .at_field("tumours")
                 .hint("a tumour without a result has none, not NaN"));
         }
+        let wrong = |error: &f64| !(error.is_finite() && *error >= 0.0);
+        let summaries = [tumour.naive, tumour.method];
+        if let Some(error) = summaries.iter().flatten().filter_map(|s| s.standard_error).find(wrong)
+        {
+            let message = format!("{subject} has the standard error {error}");
+            return Err(Error::value(message)
+                .at_field("tumours")
+                .hint("a standard error is finite and not negative; an unknown one is none"));
+        }
     }
     Ok(())
 }
@@ -231,10 +304,14 @@ fn check(tumours: &[Tumour]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cohort::Summary;
 
     fn tumour(subject: usize, class: &str, method: f64) -> Tumour {
-        let summary = |mean: f64| Summary { mean, standard_deviation: Some(0.1 * mean), n: 100 };
+        let summary = |mean: f64| Summary {
+            mean,
+            standard_deviation: Some(0.1 * mean),
+            n: 100,
+            standard_error: None,
+        };
         Tumour {
             subject: format!("sub-{subject:02}"),
             class: class.into(),
@@ -275,6 +352,53 @@ mod tests {
     }
 
     #[test]
+    fn every_reading_of_uncertainty_is_that_of_the_hand() {
+        // Means 1, 2, 3 with SDs 0.3, none, 0.4 and errors 0.6, 0, 0.3: mean e² = 0.15.
+        let mut tumours: Vec<Tumour> =
+            [1.0, 2.0, 3.0].iter().enumerate().map(|(i, &m)| tumour(i, "NB", m)).collect();
+        let readings = [(Some(0.3), 0.6), (None, 0.0), (Some(0.4), 0.3)];
+        for (tumour, (sd, error)) in tumours.iter_mut().zip(readings) {
+            let summary = tumour.method.as_mut().unwrap();
+            (summary.standard_deviation, summary.standard_error) = (sd, Some(error));
+        }
+        let row = class_summaries(&tumours).unwrap().pop().unwrap();
+        let check = |[value, percent]: [Option<f64>; 2], expected: f64| {
+            assert!((value.unwrap() - expected).abs() < 1e-14);
+            assert!((percent.unwrap() - 50.0 * expected).abs() < 1e-12);
+        };
+        check([row.sd_between, row.percent_uncertainty], 1.0);
+        check([row.sd_within, row.percent_within], 0.125_f64.sqrt());
+        check([row.sd_pooled, row.percent_pooled], 1.125_f64.sqrt());
+        check([row.standard_error, row.percent_standard_error], 3.0_f64.sqrt().recip());
+        check([row.measurement_error, row.percent_measurement_error], 0.45_f64.sqrt() / 3.0);
+        check([row.sd_between_intrinsic, row.percent_intrinsic], 0.85_f64.sqrt());
+        tumours[0].method.as_mut().unwrap().standard_error = Some(9.0);
+        assert_eq!(class_summaries(&tumours).unwrap()[1].sd_between_intrinsic, Some(0.0));
+        tumours[1].method.as_mut().unwrap().standard_error = None;
+        let row = class_summaries(&tumours).unwrap().pop().unwrap();
+        assert_eq!((row.measurement_error, row.sd_between_intrinsic), (None, None));
+        for wrong in [-0.1, f64::NAN, f64::INFINITY] {
+            tumours[2].method.as_mut().unwrap().standard_error = Some(wrong);
+            assert_eq!(class_summaries(&tumours).unwrap_err().field(), Some("tumours"));
+        }
+    }
+
+    #[test]
+    fn bootstrap_interval_of_a_class_lies_within_its_tumours() {
+        let means = [0.4, 0.45, 0.5, 0.52, 0.6, 1.1];
+        let tumours: Vec<Tumour> =
+            means.iter().enumerate().map(|(i, &mean)| tumour(i, "NB", mean)).collect();
+        let rows = class_summaries(&tumours).unwrap();
+        let [low, high] = rows[1].bootstrap_interval_95.unwrap();
+        assert!(0.4 < low && low < 0.595 && 0.595 < high && high < 1.1);
+        // The long tail lies above: so does the longer arm.
+        assert!(high - 0.595 > 0.595 - low);
+        assert_eq!(rows, class_summaries(&tumours).unwrap());
+        assert_eq!(rows[0].bootstrap_interval_95, None, "all naive means are equal");
+        assert_eq!(class_summaries(&tumours[..2]).unwrap()[1].bootstrap_interval_95, None);
+    }
+
+    #[test]
     fn one_tumour_has_a_mean_and_no_spread() {
         let mut tumours = vec![tumour(1, "GN", 1.0), tumour(2, "GN", 2.0)];
         tumours[1].method = None;
@@ -282,7 +406,11 @@ mod tests {
         let row = &rows[1];
         assert_eq!((row.n, row.n_missing, row.mean), (1, 1, Some(1.0)));
         assert_eq!((row.sd_between, row.percent_uncertainty), (None, None));
-        assert_eq!(row.confidence_interval_95, None);
+        assert_eq!(
+            (row.standard_error, row.sd_pooled, row.sd_between_intrinsic),
+            (None, None, None)
+        );
+        assert_eq!((row.confidence_interval_95, row.bootstrap_interval_95), (None, None));
         assert_eq!(rows[0].sd_between, Some(0.0));
         assert!(class_summaries(&[]).unwrap().is_empty());
     }

@@ -18,6 +18,9 @@ pub struct Summary {
     pub standard_deviation: Option<f64>,
     /// Number of voxels.
     pub n: usize,
+    /// Standard error of the mean from the measurement: what it would vary by if the same tumour were
+    /// measured again; `None` where it was not estimated.
+    pub standard_error: Option<f64>,
 }
 
 impl Summary {
@@ -61,7 +64,10 @@ mod tests {
 
     #[test]
     fn percent_uncertainty_needs_a_spread_and_a_mean() {
-        let summary = |mean, standard_deviation| Summary { mean, standard_deviation, n: 9 };
+        let summary = |mean, standard_deviation| {
+            let (n, standard_error) = (9, None);
+            Summary { mean, standard_deviation, n, standard_error }
+        };
         let percent = summary(0.54, Some(0.108)).percent_uncertainty().unwrap();
         assert!((percent - 20.0).abs() < 1e-12);
         assert_eq!(summary(0.54, None).percent_uncertainty(), None);

@@ -259,7 +259,7 @@ pub(super) fn first_greatest(row: &[f64]) -> usize {
 
 /// Weights proportional to `totals` and none below the floor: the maximum of Σ totals·ln(weight)
 /// under that constraint.
-fn floored_weights(totals: &[f64]) -> Vec<f64> {
+pub(super) fn floored_weights(totals: &[f64]) -> Vec<f64> {
     let mut floored = vec![false; totals.len()];
     loop {
         let n_floored = floored.iter().filter(|&&at| at).count();

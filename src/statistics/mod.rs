@@ -5,8 +5,11 @@
 //! (clusters, tests) return an [`Error`] that names the value and the rule. No
 //! function here returns NaN.
 
+pub mod bootstrap;
 pub mod cluster_number;
+pub mod deconvolution;
 pub mod first_order;
+pub mod gaussian_histogram;
 pub mod histogram;
 pub mod k_means;
 mod lanes;

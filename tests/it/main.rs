@@ -10,6 +10,7 @@ mod cli;
 mod coverage;
 mod golden_dce;
 mod golden_fits;
+mod golden_inference;
 mod golden_models;
 mod golden_statistics;
 mod golden_thickness;

@@ -69,7 +69,7 @@ fn rows_of(plan: &TumourPlan, tumours: &Table, parameter: &str) -> Result<Vec<Tu
             let mean = real(tumours, &format!("{prefix}_mean"), row)?;
             let standard_deviation = real(tumours, &format!("{prefix}_sd"), row)?;
             let n = integer(tumours, &format!("{prefix}_n"), row)?.unwrap_or(0) as usize;
-            Ok(mean.map(|mean| Summary { mean, standard_deviation, n }))
+            Ok(mean.map(|mean| Summary { mean, standard_deviation, n, standard_error: None }))
         };
         rows.push(Tumour {
             subject: subject(tumours, row)?,
