@@ -10,7 +10,7 @@ use super::kernel::{COLUMNS, Scratch, collect_matrix, collect_spline, look_up};
 use super::level::Level;
 use super::metric::{Likeness, Metric, Sums, likeness};
 use super::rigid::{times, transposed};
-use super::warp::{Spline, Warp, into_voxels};
+use super::warp::{Warp, into_voxels};
 
 /// Both images of one resolution and the memory of their comparison.
 pub(super) struct Comparison {
@@ -82,14 +82,11 @@ impl Comparison {
         gradient
     }
 
-    /// Derivatives with respect to the displacements, mm, of the control points of `spline`, after
-    /// [`Self::likeness`] with `warp`; three per control point.
-    pub(super) fn spline_gradient(
-        &self,
-        (warp, spline): (&Warp<'_>, &Spline<'_>),
-        found: &Likeness,
-        gradient: &mut [f64],
-    ) {
+    /// Derivatives with respect to the displacements, mm, of the control points, three
+    /// per control point, after [`Self::likeness`] with `warp`.
+    pub(super) fn spline_gradient(&self, warp: &Warp<'_>, found: &Likeness, gradient: &mut [f64]) {
+        gradient.fill(0.0);
+        let Some(spline) = &warp.lattice else { return };
         let fixed = &self.level.fixed;
         let parts: Vec<[Vec<f64>; 3]> = self
             .slices()
@@ -102,7 +99,6 @@ impl Comparison {
                 },
             )
             .collect();
-        gradient.fill(0.0);
         let along = &spline.on_grid.along[2];
         for (k, part) in parts.iter().enumerate() {
             for (axis, part) in part.iter().enumerate() {

@@ -63,6 +63,9 @@ impl<'a> Pair<'a> {
                 if mask.is_empty() {
                     return Err(Error::value("the mask is empty").at_field(name));
                 }
+                if mask.len() < MINIMUM_SAMPLES {
+                    return Err(too_few(mask.len()).at_field(name));
+                }
             }
         }
         Ok(())
@@ -164,12 +167,7 @@ impl Fixed {
             fixed.blocks.push(if blocks[1] == 0 { [0, 0] } else { blocks });
         }
         if fixed.n_samples < MINIMUM_SAMPLES {
-            return Err(Error::value(format!(
-                "{} voxels can be compared, {MINIMUM_SAMPLES} are needed",
-                fixed.n_samples
-            ))
-            .at_field("fixed")
-            .hint("use a larger mask or an image with fewer missing values"));
+            return Err(too_few(fixed.n_samples).at_field("fixed"));
         }
         Ok(fixed)
     }
@@ -202,6 +200,11 @@ impl Moving {
         let stride = [1, if ny > 1 { row } else { 0 }, if nz > 1 { row * ny } else { 0 }];
         Self { grid: *volume.grid(), values, stride }
     }
+}
+
+fn too_few(n: usize) -> Error {
+    Error::value(format!("{n} voxels can be compared, {MINIMUM_SAMPLES} are needed"))
+        .hint("use a larger mask or an image with fewer missing values")
 }
 
 /// The box of the mask, thinned.

@@ -1,10 +1,8 @@
 //! What takes points of the fixed image to points of the moving one, and back.
 
-use rayon::prelude::*;
-
+use super::extent::{Extent, extent};
 use super::{FreeForm, Rigid};
 use crate::image::Mask;
-use crate::statistics::quantile::quantile;
 
 /// Fixed-point iterations of an inverse, at most.
 const MAXIMUM_ITERATIONS: usize = 100;
@@ -26,19 +24,6 @@ pub enum Transform {
     Rigid(Rigid),
     /// A deformation on top of them.
     FreeForm(Box<FreeForm>),
-}
-
-/// How far a transform moves the voxels of a mask, and how it changes their volume.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Extent {
-    /// Largest displacement, mm; NaN for an empty mask, as everything here.
-    pub displacement_max_mm: f64,
-    /// 95th percentile of the displacement, mm.
-    pub displacement_p95_mm: f64,
-    /// Smallest determinant of the Jacobian; 0 or below where the transform folds.
-    pub jacobian_min: f64,
-    /// Largest determinant of the Jacobian.
-    pub jacobian_max: f64,
 }
 
 impl Transform {
@@ -70,25 +55,7 @@ impl Transform {
 
     /// Displacements and Jacobian determinants at the voxel centres of `mask`.
     pub fn extent(&self, mask: &Mask) -> Extent {
-        let grid = mask.grid();
-        let found: Vec<(f64, f64)> = mask
-            .indices()
-            .par_iter()
-            .map(|&index| {
-                let point = grid.position_mm(index);
-                (distance(self.apply(point), point), self.jacobian_determinant(point))
-            })
-            .collect();
-        let displacements: Vec<f64> = found.iter().map(|(displacement, _)| *displacement).collect();
-        let fold = |f: fn(f64, f64) -> f64, values: &mut dyn Iterator<Item = f64>| {
-            values.fold(f64::NAN, f)
-        };
-        Extent {
-            displacement_max_mm: fold(f64::max, &mut displacements.iter().copied()),
-            displacement_p95_mm: quantile(&displacements, 0.95).unwrap_or(f64::NAN),
-            jacobian_min: fold(f64::min, &mut found.iter().map(|(_, jacobian)| *jacobian)),
-            jacobian_max: fold(f64::max, &mut found.iter().map(|(_, jacobian)| *jacobian)),
-        }
+        extent(self, mask)
     }
 }
 

@@ -1,9 +1,9 @@
 //! A transform in voxels: from the fixed to the moving image of one resolution.
 
+use super::Rigid;
 use super::lattice::{base_and_fraction, weights};
 use super::level::{LANES, Level};
 use super::rigid::{product, times, transposed};
-use super::{FreeForm, Rigid};
 use crate::image::{Affine, Grid};
 
 /// Control points that act along one axis, for every voxel of the fixed image.
@@ -96,17 +96,21 @@ impl<'a> Warp<'a> {
         Self { matrix, lattice: None }
     }
 
+    /// `nodes`: three displacements, mm, per control point.
     pub(super) fn free_form(
-        free_form: &FreeForm,
+        rigid: &Rigid,
+        nodes: &[f64],
         level: &Level,
         on_grid: &'a LatticeOnGrid,
     ) -> Self {
         let into = into_voxels(level.moving.grid.affine());
-        let nodes = free_form.displacements_mm().voxels();
-        let coefficients =
-            [0, 1, 2].map(|a| nodes.iter().map(|&u| times(&into, u)[a] as f32).collect());
-        let rigid = Self::rigid(free_form.rigid(), level);
-        Self { lattice: Some(Spline { on_grid, coefficients }), ..rigid }
+        let coefficients = into.map(|row| {
+            nodes
+                .chunks_exact(3)
+                .map(|u| (row[0] * u[0] + row[1] * u[1] + row[2] * u[2]) as f32)
+                .collect()
+        });
+        Self { lattice: Some(Spline { on_grid, coefficients }), ..Self::rigid(rigid, level) }
     }
 }
 

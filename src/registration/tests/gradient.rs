@@ -3,10 +3,12 @@
 
 use super::phantom::{DESS, MESE, grid, seen};
 use crate::image::{Grid, Volume};
+use crate::random::StreamKey;
 use crate::registration::comparison::Comparison;
+use crate::registration::lattice::covering;
 use crate::registration::level::{BINS, Level, Resolution};
-use crate::registration::warp::{Warp, rigid_gradient};
-use crate::registration::{Metric, Pair, PointMap, Rigid, Transform};
+use crate::registration::warp::{LatticeOnGrid, Warp, rigid_gradient};
+use crate::registration::{FreeForm, Metric, Pair, PointMap, Rigid, Transform};
 
 const METRICS: [Metric; 4] = [
     Metric::MutualInformation,
@@ -143,6 +145,41 @@ fn rigid_values_and_gradients_are_those_of_the_plain_comparison() {
             assert!(
                 (difference - gradient[parameter]).abs() < 1e-4 * largest,
                 "{metric:?} {parameter}: {difference} {}",
+                gradient[parameter]
+            );
+        }
+    }
+}
+
+#[test]
+fn free_form_values_and_gradients_are_those_of_the_plain_comparison() {
+    let rigid = Rigid::new([0.03, -0.02, 0.04], [1.3, -0.7, 0.6], [3.0, -2.0, 5.0]).unwrap();
+    for metric in METRICS {
+        let mut comparison = Comparison::new(level(metric), metric);
+        let lattice = covering(&comparison.level.fixed.grid, 26.0).unwrap();
+        let mut stream = StreamKey::new(11, "nodes").stream(0, 0);
+        let nodes: Vec<f64> =
+            (0..3 * lattice.n_voxels()).map(|_| 4.0 * stream.uniform() - 2.0).collect();
+        let on_grid = LatticeOnGrid::new(&comparison.level.fixed.grid, &lattice);
+        let warp = Warp::free_form(&rigid, &nodes, &comparison.level, &on_grid);
+        let found = comparison.likeness(&warp);
+        let mut gradient = vec![0.0; nodes.len()];
+        comparison.spline_gradient(&warp, &found, &mut gradient);
+        let at = |parameter: usize, by: f64| {
+            let mut moved = nodes.clone();
+            moved[parameter] += by;
+            let volume = Volume::from_fn(lattice, |i| [0, 1, 2].map(|a| moved[3 * i + a]));
+            let transform = FreeForm::new(rigid, volume).unwrap();
+            reference(&comparison.level, metric, &Transform::FreeForm(Box::new(transform)))
+        };
+        let value = at(0, 0.0);
+        assert!((found.value / value - 1.0).abs() < 1e-5, "{metric:?} {} {value}", found.value);
+        let largest = gradient.iter().fold(0.0_f64, |l, g| l.max(g.abs()));
+        for parameter in (0..nodes.len()).step_by(nodes.len() / 12) {
+            let difference = (at(parameter, 1e-6) - at(parameter, -1e-6)) / 2e-6;
+            assert!(
+                (difference - gradient[parameter]).abs() < 1e-4 * largest,
+                "{metric:?} {parameter}: {difference} {} of {largest}",
                 gradient[parameter]
             );
         }

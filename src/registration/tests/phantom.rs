@@ -32,9 +32,10 @@ pub(super) fn intensity(p: [f64; 3], Contrast(of): Contrast) -> f64 {
     let femoral = inside(ellipsoid(p, [2.0, 3.0, 26.0], [29.0, 25.0, 29.0])) - femur;
     let tibial = inside(ellipsoid(p, [1.0, 0.0, -28.0], [29.5, 22.5, 24.5])) - tibia;
     let fluid = inside(ellipsoid(p, [-20.0, 12.0, 2.0], [6.0, 9.0, 8.0]));
+    // Septa and trabeculae: without structure inside tissues a deformation there is not determined.
     let texture = 1.0
-        + 0.06 * (0.35 * p[0] + 0.2 * p[2]).sin() * (0.3 * p[1] - 0.1 * p[0]).cos()
-        + 0.04 * (0.5 * p[2] + 0.15 * p[1]).sin();
+        + 0.12 * (0.45 * p[0] + 0.2 * p[2]).sin() * (0.4 * p[1] - 0.1 * p[0]).cos()
+        + 0.12 * (0.5 * p[2] + 0.15 * p[1]).sin() * (0.3 * p[0] + 0.35 * p[1]).cos();
     let mut value = of[0];
     for (part, intensity) in [
         (limb, of[2]),
