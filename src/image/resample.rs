@@ -57,7 +57,7 @@ pub fn resample_labels(labels: &Labels, target: &Grid) -> Result<Resampled<Label
 pub fn resample_linear(volume: &Volume<f32>, target: &Grid) -> Result<Resampled<Volume<f32>>> {
     let found: Vec<Option<f32>> = (0..target.n_voxels())
         .into_par_iter()
-        .map(|index| interpolate(volume, target.position_mm(index)))
+        .map(|index| linear_at(volume, target.position_mm(index)))
         .collect();
     let n_outside = found.iter().filter(|value| value.is_none()).count();
     let voxels = found.into_iter().map(|value| value.unwrap_or(f32::NAN)).collect();
@@ -95,7 +95,9 @@ pub fn mask_from_fraction(fraction: &Volume<f32>, least: f32) -> Mask {
     Mask::new(fraction.map(|&fraction| fraction >= least))
 }
 
-fn interpolate(volume: &Volume<f32>, position_mm: [f64; 3]) -> Option<f32> {
+/// Trilinear value of `volume` at a scanner position as [`resample_linear`] computes it; `None`
+/// outside, NaN where values are missing.
+pub fn linear_at(volume: &Volume<f32>, position_mm: [f64; 3]) -> Option<f32> {
     let grid = volume.grid();
     let voxel = grid.affine().to_voxel(position_mm);
     let shape = grid.shape();
@@ -155,7 +157,7 @@ fn target_box(mask: &Mask, target: &Grid) -> Option<[[usize; 3]; 2]> {
 }
 
 /// Positions of the samples in a target voxel, voxels from its centre.
-fn sample_offsets(source: &Grid, target: &Grid) -> Vec<[f64; 3]> {
+pub(crate) fn sample_offsets(source: &Grid, target: &Grid) -> Vec<[f64; 3]> {
     let finest_mm = source.affine().spacing_mm().into_iter().fold(f64::INFINITY, f64::min);
     let counts = target.affine().spacing_mm().map(|spacing_mm| {
         ((2.0 * spacing_mm / finest_mm).ceil() as usize).clamp(1, MAXIMUM_SAMPLES)
