@@ -5,7 +5,6 @@ Run with numpy and scipy; prints everything that the tests state.
 """
 import numpy as np
 from scipy.integrate import quad, solve_ivp
-from scipy.special import gammaln
 
 HEMATOCRIT = 0.42
 
@@ -19,17 +18,6 @@ def parker(t_min):
     )
     washout = 1.050 * np.exp(-0.1685 * t_min) / (1 + np.exp(-38.078 * (t_min - 0.483)))
     return np.where(t_min >= 0, gaussians + washout, 0.0)
-
-
-def georgiou(t_min):
-    amplitudes, rates = [0.37, 0.33, 10.06], [0.11, 1.17, 16.02]
-    shape, scale, tau = 5.26, 0.032, 0.129
-    total = 0.0
-    for j in range(int(np.floor(t_min / tau)) + 1):
-        t, alpha = t_min - j * tau, (j + 1) * shape + j
-        if t > 0:
-            total += np.exp(alpha * np.log(t / scale) - t / scale - gammaln(alpha + 1)) / scale
-    return total * sum(a * np.exp(-r * t_min) for a, r in zip(amplitudes, rates))
 
 
 def extended_tofts_ode(times_s, arrival_s, ktrans, ve, vp):
@@ -62,12 +50,6 @@ def concentration(s, n_baseline, tr, alpha, t10, r1):
 def main():
     blood = quad(lambda t: float(parker(t / 60)), 0, 60, epsabs=1e-11, limit=500)[0]
     print(f"Parker IAUC60 blood {blood:.6f} plasma {blood / (1 - HEMATOCRIT):.6f}")
-    pieces = np.arange(0, 60.0001, 0.129 * 60)
-    edges = np.append(pieces, 60.0)
-    total = sum(quad(lambda t: georgiou(t / 60), a, b, epsabs=1e-11)[0] for a, b in zip(edges, edges[1:]))
-    grid = np.linspace(6, 9, 30001)
-    print(f"Georgiou IAUC60 {total:.6f} peak {max(georgiou(t / 60) for t in grid):.6f}")
-
     tr, alpha, t10, r1, arrival = 0.004, np.radians(15), 1.2, 4.5, 30.0
     times = np.arange(50) * 3.0
     tissue = extended_tofts_ode(times, arrival, 0.5, 0.4, 0.05)
