@@ -6,7 +6,9 @@ use super::{
 };
 use crate::acquisition::{Diffusion, MultiEcho, Protocol};
 use crate::error::{Error, Result};
-use crate::model::{Curve, Estimator, Headline, Model, ModelEntry, Parameter, Separable};
+use crate::model::{
+    Curve, Estimator, Headline, Model, ModelEntry, Parameter, Separable, t1_with_transmit_field,
+};
 
 /// Truncated echo trains keep as many.
 const ECHOES_MIN: usize = 3;
@@ -98,6 +100,9 @@ pub struct FitSettings {
     /// Noise level of one channel in signal units, where it is known: Rician likelihood and the
     /// choice of echoes need it.
     pub sigma: Option<f64>,
+    /// Whether a map of the transmit field (flip angle over the nominal one) is given as the constant
+    /// of every voxel; variable flip angles by least squares only.
+    pub transmit_field: bool,
     /// Bounds by parameter name that replace those of the model, in the unit of the parameter.
     pub bounds: Vec<(String, [f64; 2])>,
 }
@@ -241,8 +246,17 @@ fn fit_of(
     parameters: &[Parameter],
     settings: &FitSettings,
 ) -> Result<Box<dyn Estimator>> {
-    let model = (entry.build)(protocol)?;
     let name = settings.method.name();
+    if settings.transmit_field {
+        let least_squares = settings.method == FitMethod::NonlinearLeastSquares;
+        if entry.name != "t1_vfa" || !least_squares {
+            return Err(Error::value("a map of the transmit field is for `t1_vfa` by `nlls` only")
+                .at_field("b1_map"));
+        }
+        let model = t1_with_transmit_field(protocol)?;
+        return Ok(Box::new(LeastSquaresFit::new(model, parameters)?));
+    }
+    let model = (entry.build)(protocol)?;
     let log_linear = match settings.method {
         FitMethod::General => return Ok(Box::new(GeneralFit::new(model, parameters)?)),
         FitMethod::NonlinearLeastSquares => return least_squares(model, parameters),

@@ -109,6 +109,10 @@ impl Estimator for LeastSquaresFit {
         self.model.n_samples()
     }
 
+    fn n_fixed(&self) -> usize {
+        self.model.n_fixed()
+    }
+
     fn scratch_len(&self) -> usize {
         let p = self.parameters.len();
         2 * p + descent::scratch_len(self.model.n_samples(), p)
@@ -177,6 +181,10 @@ impl Estimator for GeneralFit {
 
     fn n_samples(&self) -> usize {
         self.model.n_samples()
+    }
+
+    fn n_fixed(&self) -> usize {
+        self.model.n_fixed()
     }
 
     fn scratch_len(&self) -> usize {

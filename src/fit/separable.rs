@@ -7,9 +7,8 @@ use crate::model::{
     StoredLanes, VoxelData, one_by_one,
 };
 use crate::solver::variable_projection::{
-    Basis, Centres, Ending, Endings, FITS, LaneColumns, LaneSamples, LaneValues, Quantity, Responses,
-    Spread,
-    VariableProjection,
+    Basis, Centres, Ending, Endings, FITS, LaneColumns, LaneSamples, LaneValues, Quantity,
+    Responses, Spread, VariableProjection,
 };
 
 /// Fits amplitude × curve(rate); reports the headline parameter and the amplitude.

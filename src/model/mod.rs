@@ -61,6 +61,11 @@ pub trait Model: Send + Sync {
     /// Writes a starting point for `samples`, inside the bounds.
     fn initial(&self, samples: &[f64], fixed: &[f64], parameters: &mut [f64]);
 
+    /// Constants it needs per voxel beside the samples.
+    fn n_fixed(&self) -> usize {
+        0
+    }
+
     /// Number of starting points that fits descend from; the deepest valley is reported.
     fn n_starts(&self) -> usize {
         1
@@ -149,6 +154,15 @@ fn wrong_protocol(entry: &ModelEntry, protocol: &Protocol) -> Error {
         entry.protocol,
         protocol.kind()
     ))
+}
+
+/// The model `t1_vfa` with one constant per voxel: the flip angle over the nominal one (B1+).
+///
+/// # Errors
+///
+/// `Mismatch` when the protocol has no flip angles.
+pub fn t1_with_transmit_field(protocol: &Protocol) -> Result<Box<dyn Model>> {
+    t1_vfa::with_transmit_field(protocol)
 }
 
 /// Writes `values` clamped into the bounds of `parameters`; NaN becomes the lower bound.
