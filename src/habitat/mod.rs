@@ -14,7 +14,7 @@ mod settings;
 mod shrinkage;
 mod stability;
 
-pub use cluster::{Criterion, Habitat, Habitats, Reduction, cluster};
+pub use cluster::{Criterion, Habitat, Habitats, Reduction, cluster, divide};
 pub use correlation::voxels_per_independent_value;
 pub use settings::{Estimator, Guard, Method, Number, Reported, Settings};
 pub use shrinkage::{Shrunken, ShrunkenHabitat, shrink};

@@ -59,20 +59,43 @@ impl Histogram {
         Ok(Self::count(&kept, edges.to_vec()))
     }
 
-    fn count(values: &[f64], edges: Vec<f64>) -> Self {
-        let n_bins = edges.len() - 1;
-        let (first, last) = (edges[0], edges[n_bins]);
-        let mut counts = vec![0; n_bins];
-        let mut n_outside = 0;
-        for &value in values {
-            if first <= value && value <= last {
-                let above = edges.partition_point(|&edge| edge <= value);
-                counts[above.clamp(1, n_bins) - 1] += 1;
-            } else {
-                n_outside += 1;
+    /// Sum of `weights` in each bin, in the order of the values; values outside and values or
+    /// weights that are not finite count nothing.
+    ///
+    /// # Errors
+    ///
+    /// `Mismatch` when there is not one weight per value.
+    pub fn weighted_counts(&self, values: &[f64], weights: &[f64]) -> Result<Vec<f64>> {
+        if values.len() != weights.len() {
+            let message = format!("{} weights for {} values", weights.len(), values.len());
+            return Err(Error::mismatch(message).at_field("weights"));
+        }
+        let mut sums = vec![0.0; self.counts.len()];
+        for (&value, &weight) in values.iter().zip(weights) {
+            if let Some(bin) = self.bin_of(value).filter(|_| weight.is_finite()) {
+                sums[bin] += weight;
             }
         }
-        Self { edges, counts, n_outside }
+        Ok(sums)
+    }
+
+    fn bin_of(&self, value: f64) -> Option<usize> {
+        let n_bins = self.counts.len();
+        let is_inside = self.edges[0] <= value && value <= self.edges[n_bins];
+        let above = || self.edges.partition_point(|&edge| edge <= value);
+        is_inside.then(|| above().clamp(1, n_bins) - 1)
+    }
+
+    fn count(values: &[f64], edges: Vec<f64>) -> Self {
+        let counts = vec![0; edges.len() - 1];
+        let mut histogram = Self { edges, counts, n_outside: 0 };
+        for &value in values {
+            match histogram.bin_of(value) {
+                Some(bin) => histogram.counts[bin] += 1,
+                None => histogram.n_outside += 1,
+            }
+        }
+        histogram
     }
 }
 
@@ -125,5 +148,14 @@ mod tests {
             let error = Histogram::with_edges(&[1.0], &edges).unwrap_err();
             assert_eq!(error.field(), Some("edges"));
         }
+    }
+
+    #[test]
+    fn weights_are_summed_bin_by_bin() {
+        let histogram = Histogram::with_edges(&[0.0, 0.5, 1.0, 2.0], &[0.0, 1.0, 2.0]).unwrap();
+        let values = [0.0, 0.5, 1.0, 2.0, 3.0, 0.1, f64::NAN];
+        let weights = [1.0, 2.0, 4.0, 8.0, 16.0, f64::INFINITY, 32.0];
+        assert_eq!(histogram.weighted_counts(&values, &weights).unwrap(), [3.0, 12.0]);
+        assert!(histogram.weighted_counts(&[1.0], &[]).is_err());
     }
 }
