@@ -20,9 +20,8 @@ use crate::simulate::study::{
 use crate::simulate::targets::{mean, standard_deviation};
 use crate::unit::{Unit, radians_from_degrees};
 
-const B_VALUES_S_PER_MM2: [f64; 7] = [0.0, 50.0, 100.0, 200.0, 400.0, 600.0, 800.0];
 /// Signal of viable tumour at b = 0, and of tumour before contrast.
-const REFERENCE_SIGNAL: f64 = 1000.0;
+pub(super) const REFERENCE_SIGNAL: f64 = 1000.0;
 const REPETITION_TIME_S: f64 = 0.004;
 const FLIP_ANGLE_DEGREES: f64 = 15.0;
 const RELAXIVITY_PER_S_MM: f64 = 4.5;
@@ -174,7 +173,8 @@ fn diffusion_images(
     truth: &mut TruthRows,
 ) -> Result<Vec<SimulatedImage>> {
     let properties = diffusion_properties(section, settings.junk_fraction);
-    let signals = B_VALUES_S_PER_MM2
+    let b_values = &settings.b_values_s_per_mm2;
+    let signals = b_values
         .iter()
         .flat_map(|b| properties.iter().map(move |[s0, adc]| exponential_decay(*s0, *adc, *b)))
         .collect();
@@ -182,8 +182,8 @@ fn diffusion_images(
     let receiver = Receiver::new(section.seed, &stem, REFERENCE_SIGNAL, settings.diffusion_snr);
     let series = receiver.receive(section.grid, signals)?;
     let gradients = GradientTable {
-        b_values_s_per_mm2: B_VALUES_S_PER_MM2.to_vec(),
-        directions: vec![[0.0; 3]; B_VALUES_S_PER_MM2.len()],
+        b_values_s_per_mm2: b_values.clone(),
+        directions: vec![[0.0; 3]; b_values.len()],
     };
     let adc = |voxel: usize| properties[voxel][1];
     add_statistics(truth, section, ("adc", DIFFUSIVITY), adc);

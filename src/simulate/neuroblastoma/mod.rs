@@ -47,7 +47,12 @@ pub struct NeuroblastomaSettings {
     pub junk_fraction: f64,
     /// Fraction of contaminant voxels of every tumour, 0–0.95; `None` for that of the design.
     pub contaminant_fraction: Option<f64>,
+    /// Diffusion weighting of every volume, s/mm²; at least two different values.
+    pub b_values_s_per_mm2: Vec<f64>,
 }
+
+/// Diffusion weighting of the design, s/mm².
+const B_VALUES_S_PER_MM2: [f64; 7] = [0.0, 50.0, 100.0, 200.0, 400.0, 600.0, 800.0];
 
 impl NeuroblastomaSettings {
     /// The designed cohort: signal-to-noise ratio 60 (diffusion) and 20 (dynamic), 5 % junk.
@@ -60,7 +65,14 @@ impl NeuroblastomaSettings {
             reading: UncertaintyReading::BetweenTumours,
             junk_fraction: 0.05,
             contaminant_fraction: None,
+            b_values_s_per_mm2: B_VALUES_S_PER_MM2.to_vec(),
         }
+    }
+
+    /// Signal of viable tumour at b = 0, and of tumour before contrast: σ is this over the
+    /// signal-to-noise ratio.
+    pub fn reference_signal(&self) -> f64 {
+        imaging::REFERENCE_SIGNAL
     }
 
     /// The same tumours in images without noise.
@@ -73,6 +85,7 @@ impl NeuroblastomaSettings {
     fn validate(&self) -> Result<()> {
         require_snr("diffusion_snr", self.diffusion_snr)?;
         require_snr("dynamic_snr", self.dynamic_snr)?;
+        require_b_values(&self.b_values_s_per_mm2)?;
         require_fraction("junk_fraction", self.junk_fraction, 0.5)?;
         require_fraction("contaminant_fraction", self.contaminant_fraction.unwrap_or(0.0), 0.95)
     }
@@ -86,6 +99,17 @@ impl Preset {
             Self::Abstract => [6, 6, 18],
         }
     }
+}
+
+fn require_b_values(b_values: &[f64]) -> Result<()> {
+    let field = "b_values_s_per_mm2";
+    if let Some(wrong) = b_values.iter().find(|b| !(0.0..=5000.0).contains(*b)) {
+        return Err(Error::value(format!("{wrong} is not between 0 and 5000")).at_field(field));
+    }
+    if b_values.iter().any(|b| b.total_cmp(&b_values[0]).is_ne()) {
+        return Ok(());
+    }
+    Err(Error::value("at least two different b-values are needed").at_field(field))
 }
 
 fn require_fraction(field: &str, fraction: f64, largest: f64) -> Result<()> {
