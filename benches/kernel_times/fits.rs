@@ -6,10 +6,7 @@ use std::path::Path;
 use biomarker::fit::{Fits, Voxelwise, voxelwise_into};
 use biomarker::image::{Mask, Series};
 use biomarker::io::nifti::{self, ReadLimits};
-use biomarker::model::{
-    Detail, Estimator, Fit, FitBlock, FitColumns, FitStatus, LaneData, Parameter, StoredLanes,
-    VoxelData,
-};
+use biomarker::model::{Estimator, Fit, FitColumns, FitStatus, Parameter, StoredLanes, VoxelData};
 
 use super::{Result, Workload, estimators};
 
@@ -32,11 +29,6 @@ pub(crate) fn mask(folder: &Path, name: &str) -> Result<Mask> {
 fn reported(n: usize) -> impl Iterator<Item = usize> {
     let count = n.min(N_REPORTED);
     (0..count).map(move |i| i * n / count)
-}
-
-/// One block of packed voxels.
-fn lanes(samples: &[f64], n_samples: usize) -> LaneData<'_> {
-    LaneData { samples, fixed: &[], n_lanes: samples.len() / n_samples }
 }
 
 /// From the 4-D volume and a mask to columns, as the program fits.
@@ -162,24 +154,58 @@ impl Estimator for Traffic {
     }
 }
 
-/// The same voxels, already gathered into lanes: the solver alone, with standard errors.
+/// The same voxels, already gathered into lanes of 32-bit signals as the file holds them: the solver
+/// alone, with standard errors, sums of squares and R².
 pub(crate) struct Packed {
-    blocks: Vec<Vec<f64>>,
+    blocks: Vec<Vec<f32>>,
     estimator: Box<dyn Estimator>,
-    fits: FitBlock,
     n_voxels: usize,
+    room: Room,
+}
+
+/// Columns of one block, written again by every block.
+struct Room {
+    reals: Vec<Vec<f64>>,
+    status: Vec<FitStatus>,
+    degrees_of_freedom: Vec<u16>,
+    evaluations: Vec<u32>,
+}
+
+impl Room {
+    fn new(n_parameters: usize) -> Self {
+        Self {
+            reals: vec![vec![0.0; LANES]; 2 * n_parameters + 2],
+            status: vec![FitStatus::Outside; LANES],
+            degrees_of_freedom: vec![0; LANES],
+            evaluations: vec![0; LANES],
+        }
+    }
+
+    fn columns(&mut self, n_lanes: usize) -> FitColumns<'_> {
+        let mut reals: Vec<&mut [f64]> =
+            self.reals.iter_mut().map(|column| &mut column[..n_lanes]).collect();
+        let (residual_sum_of_squares, r_squared) = match (reals.pop(), reals.pop()) {
+            (Some(residual), Some(r_squared)) => (residual, r_squared),
+            _ => (&mut [][..], &mut [][..]),
+        };
+        let standard_errors = reals.split_off(reals.len() / 2);
+        FitColumns {
+            estimates: reals,
+            standard_errors,
+            status: &mut self.status[..n_lanes],
+            residual_sum_of_squares,
+            r_squared,
+            degrees_of_freedom: &mut self.degrees_of_freedom[..n_lanes],
+            evaluations: &mut self.evaluations[..n_lanes],
+            variance: None,
+        }
+    }
 }
 
 impl Packed {
     pub(crate) fn t2(folder: &Path) -> Result<Self> {
         let (series, mask) = (series(folder, "t2.nii")?, mask(folder, "t2_mask.nii")?);
         Ok(Self::new(&series, &mask, estimators::t2()?))
-    }
-
-    /// Status and estimates alone.
-    pub(crate) fn estimates_alone(mut self) -> Self {
-        self.fits.detail = Detail::Estimates;
-        self
     }
 
     pub(crate) fn adc(folder: &Path) -> Result<Self> {
@@ -191,11 +217,23 @@ impl Packed {
         let packed = |voxels: &[usize]| {
             let mut samples = vec![0.0; series.n_volumes() * voxels.len()];
             series.lanes_into(voxels, &mut samples);
-            samples
+            samples.into_iter().map(|sample| sample as f32).collect()
         };
-        let fits = FitBlock::new(estimator.parameters().len(), Detail::Everything);
+        let room = Room::new(estimator.parameters().len());
         let blocks = mask.indices().chunks(LANES).map(packed).collect();
-        Self { blocks, estimator, fits, n_voxels: mask.len() }
+        Self { blocks, estimator, n_voxels: mask.len(), room }
+    }
+
+    /// Fits one block; its lanes.
+    fn fit(&mut self, block: usize) -> Result<usize> {
+        let values = &self.blocks[block];
+        let n_lanes = values.len() / self.estimator.n_samples();
+        let lanes = StoredLanes { values, stride: n_lanes, first: 0, n_lanes };
+        let mut columns = self.room.columns(n_lanes);
+        if !self.estimator.estimate_stored(black_box(lanes), &mut columns) {
+            return Err("the estimator does not read 32-bit lanes".into());
+        }
+        Ok(n_lanes)
     }
 }
 
@@ -205,22 +243,22 @@ impl Workload for Packed {
     }
 
     fn run(&mut self) -> Result<()> {
-        for samples in &self.blocks {
-            let lanes = lanes(samples, self.estimator.n_samples());
-            self.estimator.estimate_block(black_box(lanes), &mut self.fits);
+        for block in 0..self.blocks.len() {
+            self.fit(block)?;
         }
         Ok(())
     }
 
-    /// The first parameter of up to 2000 voxels, evenly spread; estimated again, because a run keeps
-    /// its last block only.
+    /// The first parameter of up to 2000 voxels, evenly spread; the blocks are copied and fitted
+    /// again, because a run keeps its last block only.
     fn values(&self) -> Vec<f64> {
-        let mut fits = self.fits.clone();
         let mut estimates = Vec::with_capacity(self.n_voxels);
-        for samples in &self.blocks {
-            let lanes = lanes(samples, self.estimator.n_samples());
-            self.estimator.estimate_block(lanes, &mut fits);
-            estimates.extend_from_slice(&fits.estimates[0]);
+        let mut room = Room::new(self.estimator.parameters().len());
+        for values in &self.blocks {
+            let n_lanes = values.len() / self.estimator.n_samples();
+            let lanes = StoredLanes { values, stride: n_lanes, first: 0, n_lanes };
+            self.estimator.estimate_stored(lanes, &mut room.columns(n_lanes));
+            estimates.extend_from_slice(&room.reals[0][..n_lanes]);
         }
         reported(estimates.len()).map(|place| estimates[place]).collect()
     }

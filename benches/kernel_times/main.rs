@@ -47,13 +47,11 @@ fn workload(folder: &Path, name: &str, size: Option<usize>) -> Result<Box<dyn Wo
         "t2_mask" => Box::new(fits::Masked::t2(folder, Some("t2_mask.nii"))?),
         "t2_all" => Box::new(fits::Masked::t2(folder, None)?),
         "t2_packed" => Box::new(fits::Packed::t2(folder)?),
-        "t2_packed_estimates" => Box::new(fits::Packed::t2(folder)?.estimates_alone()),
         "t2_mask_traffic" => Box::new(fits::Masked::t2_traffic(folder, Some("t2_mask.nii"))?),
         "t2_all_traffic" => Box::new(fits::Masked::t2_traffic(folder, None)?),
         "adc_region_traffic" => {
             Box::new(fits::Masked::adc_traffic(folder, Some("adc_region.nii"))?)
         }
-        "adc_packed_estimates" => Box::new(fits::Packed::adc(folder)?.estimates_alone()),
         "adc_region" => Box::new(fits::Masked::adc(folder, Some("adc_region.nii"))?),
         "adc_all" => Box::new(fits::Masked::adc(folder, None)?),
         "adc_packed" => Box::new(fits::Packed::adc(folder)?),

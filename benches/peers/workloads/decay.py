@@ -11,6 +11,7 @@ N_ACCURACY = 2000
 N_CURVE_FIT = 4000
 N_YARDSTICK = 20_000
 YARDSTICK = "levenberg-marquardt crate"
+LIMIT = "ours without arithmetic: the same loads and stores"
 
 
 def decay(x, amplitude, rate):
@@ -75,11 +76,22 @@ class Decay:
         costs = {name: peer[0] for name, peer in self.peers.items()}
         costs[YARDSTICK] = solver.cost()
         costs |= {name: kernels.cost(workload) for name, workload in ours.items()}
+        costs[LIMIT] = kernels.cost(f"{self.name}_{self.region}_traffic")
         found = interleave(costs, self.bench.rounds)
         self.peers[YARDSTICK] = self.judged_yardstick(solver)
         own = {name: self.judged(kernels, workload) for name, workload in ours.items()}
         kernels.close()
         solver.close()
+        volume = f"from 4-D volume and {self.region}"
+        limit = Row(
+            workload=self.name,
+            peer=LIMIT,
+            item="fit",
+            peer_cost_s=found[LIMIT],
+            our_cost_s=found[volume],
+            ours=volume,
+            note="the part of the cost that no arithmetic can take away",
+        )
         return [
             Row(
                 workload=self.name,
@@ -95,7 +107,7 @@ class Decay:
             )
             for name in ours
             for peer, (_, judged, n_timed) in self.peers.items()
-        ]
+        ] + [limit]
 
     def judged(self, kernels, workload):
         """Distance of our kernel from the optimum; of all voxels it reports others."""

@@ -45,18 +45,19 @@ def measure(bench):
         row("inflate", "inflate_zlib_rs", "read_gzip", (library, whole)),
         row("inflate", "nibabel", "read_gzip", ("nibabel, whole read of .nii.gz", whole)),
         row("read", "read_gzip", "read", (whole, "program's whole read of .nii")),
-        row("deflate, full map", "deflate_libdeflate_1", "write_map", (level_1, writing)),
+        # The target is judged by the first row: both in memory. The whole write makes a file, too.
         row("deflate, full map", "deflate_libdeflate_1", "encode_map", (level_1, encoding)),
-        row(
-            "deflate, map of 10 %",
-            "deflate_libdeflate_1_masked",
-            "write_map_masked",
-            (level_1, writing),
-        ),
+        row("deflate, full map", "deflate_libdeflate_1", "write_map", (level_1, writing)),
         row(
             "deflate, map of 10 %",
             "deflate_libdeflate_1_masked",
             "encode_map_masked",
             (level_1, encoding),
+        ),
+        row(
+            "deflate, map of 10 %",
+            "deflate_libdeflate_1_masked",
+            "write_map_masked",
+            (level_1, writing),
         ),
     ]
