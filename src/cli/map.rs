@@ -35,6 +35,9 @@ pub(super) struct Options {
     acquisition: Acquisition,
     #[command(flatten)]
     dynamic: Dynamic,
+    /// Map of the transmit field for `t1_vfa`: flip angle over the nominal one.
+    #[arg(long, value_name = "MAP")]
+    b1_map: Option<PathBuf>,
     /// Region to fit; the whole image by default.
     #[arg(long, value_name = "FILE")]
     mask: Option<PathBuf>,
@@ -179,6 +182,7 @@ fn request(options: &Options) -> Result<MapRequest<'_>> {
         },
         mask: options.mask.as_deref(),
         t10: t10(options.dynamic.t10_ms.as_deref())?,
+        b1_map: options.b1_map.as_deref(),
         relaxivity_per_s_per_mm: options.dynamic.relaxivity,
         arrival: match (&options.dynamic.arterial_curve, options.dynamic.arrival_s) {
             (Some(path), _) => ArterialCurve::Measured(path),

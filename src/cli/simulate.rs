@@ -5,9 +5,11 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 
-use super::{Common, Outcome, console};
+use super::console::{self, Console};
+use super::{Common, Outcome};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::simulated;
+use crate::pipeline::sweep::{self, Sweep};
 use crate::simulate::{
     NeuroblastomaSettings, PhantomModel, PhantomSettings, Preset, SimulatedCohort,
     UltramarathonSettings, neuroblastoma, phantom, ultramarathon,
@@ -30,6 +32,10 @@ pub(super) struct Options {
     /// No noise: signals are the equation, stored in floating point.
     #[arg(long)]
     noise_free: bool,
+    /// Instead of a dataset: change one thing after the other (snr, contamination, junk, `b_values`,
+    /// gate, sigma, order; all where none is named), run the pipeline on each, and report.
+    #[arg(long, value_name = "NAME", num_args = 0.., conflicts_with = "noise_free")]
+    sweep: Option<Vec<String>>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -42,6 +48,9 @@ enum Size {
 
 /// Writes the dataset; files of the same name are replaced, others in the folder are left alone.
 pub(super) fn run(options: &Options, common: &Common) -> Outcome {
+    if let Some(names) = &options.sweep {
+        return swept(options, names, common);
+    }
     let told = |name: &str| {
         if !common.quiet {
             console::note(name);
@@ -56,11 +65,47 @@ pub(super) fn run(options: &Options, common: &Common) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Runs sweeps and writes their table and page.
+fn swept(options: &Options, names: &[String], common: &Common) -> Outcome {
+    let sweeps = sweeps(options, names).map_err(|error| vec![error])?;
+    let design = (options.preset.preset(), options.seed);
+    let console = Console::new(common.quiet);
+    let points = sweep::points(&sweeps, design, &console);
+    drop(console);
+    points
+        .and_then(|points| sweep::write(&points, design, &options.output))
+        .map_err(|error| vec![error])?;
+    console::print(&format!(
+        "{} sweeps: {}",
+        sweeps.len(),
+        options.output.join("sweeps.md").display()
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn sweeps(options: &Options, names: &[String]) -> Result<Vec<Sweep>> {
+    if options.what != "neuroblastoma" {
+        let message = format!("there are no sweeps of `{}`", options.what);
+        return Err(Error::new(ErrorKind::Usage, message).hint("simulate neuroblastoma --sweep"));
+    }
+    if names.is_empty() {
+        return Ok(Sweep::ALL.to_vec());
+    }
+    let named = |name: &String| Sweep::from_name(name).map_err(|e| e.with_kind(ErrorKind::Usage));
+    names.iter().map(named).collect()
+}
+
+impl Size {
+    fn preset(self) -> Preset {
+        match self {
+            Self::Small => Preset::Small,
+            Self::Abstract => Preset::Abstract,
+        }
+    }
+}
+
 fn cohort(options: &Options) -> Result<SimulatedCohort> {
-    let preset = match options.preset {
-        Size::Small => Preset::Small,
-        Size::Abstract => Preset::Abstract,
-    };
+    let preset = options.preset.preset();
     match options.what.as_str() {
         "neuroblastoma" => {
             let settings = NeuroblastomaSettings::new(preset, options.seed);

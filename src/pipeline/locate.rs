@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::load::{SeriesPaths, SeriesSource, bids_query, file_name};
 use super::measure;
-use super::plan::{FitPlan, InputPlan, Plan, QueryPlan, T10};
+use super::plan::{ArteryCurve, FitPlan, InputPlan, Plan, QueryPlan, T10};
 use crate::error::{Error, ErrorKind, Result};
 use crate::io::bids::{Dataset, Filter, Visit, VisitFiles};
 
@@ -22,6 +22,12 @@ pub struct FitItem {
     pub region: Option<PathBuf>,
     /// Map of T10 in s.
     pub t10_map: Option<PathBuf>,
+    /// The mask of the artery.
+    pub artery: Option<PathBuf>,
+    /// The image that the region was drawn on, where it is registered to the series.
+    pub register_from: Option<PathBuf>,
+    /// Map of the transmit field.
+    pub b1_map: Option<PathBuf>,
 }
 
 /// One label image whose cartilage is measured.
@@ -72,7 +78,8 @@ impl SessionItem {
     /// Every file that is read.
     pub fn files(&self) -> Vec<PathBuf> {
         let of_fits = self.fits.iter().flat_map(|fit| {
-            fit.source.images.iter().chain(&fit.region).chain(&fit.t10_map).cloned()
+            let others = [&fit.region, &fit.t10_map, &fit.artery, &fit.register_from, &fit.b1_map];
+            fit.source.images.iter().chain(others.into_iter().flatten()).cloned()
         });
         let mut files: Vec<PathBuf> =
             of_fits.chain(self.thickness.iter().map(|item| item.labels.clone())).collect();
@@ -180,8 +187,15 @@ fn fit_item(
     })?;
     let kind = measure::named(&fit.model)?.protocol;
     let region = fit.region.as_ref().map(|region| one(files, &for_knee(&region.query)));
+    let register_from = fit.region.as_ref().and_then(|region| region.register_from.as_ref());
+    let register_from = register_from.map(|query| one(files, &for_knee(query))).transpose()?;
     let t10_map = match fit.dynamic.as_ref().map(|dynamic| &dynamic.t10) {
         Some(T10::Map(query)) => Some(one(files, &for_knee(query))?),
+        _ => None,
+    };
+    let artery = fit.dynamic.as_ref().and_then(|dynamic| dynamic.artery.as_ref());
+    let artery = match artery.map(|artery| &artery.curve) {
+        Some(ArteryCurve::Region { query, .. }) => Some(one(files, &for_knee(query))?),
         _ => None,
     };
     Ok(FitItem {
@@ -189,6 +203,9 @@ fn fit_item(
         source: SeriesSource::in_dataset(files, &series, kind, &fit.acquisition)?,
         region: region.transpose()?,
         t10_map,
+        artery,
+        register_from,
+        b1_map: fit.b1_map.as_ref().map(|query| one(files, &for_knee(query))).transpose()?,
         knee,
     })
 }
@@ -265,6 +282,9 @@ fn of_session_inputs(
             source: SeriesSource::of_paths(paths, kind, &fit.acquisition)?,
             region: input.region.clone(),
             t10_map: input.t10_map.clone(),
+            artery: input.artery.clone(),
+            register_from: input.register_from.clone(),
+            b1_map: input.b1_map.clone(),
         });
     }
     Ok(item)

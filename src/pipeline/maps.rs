@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use super::joint::JointResult;
 use super::locate::SessionItem;
 use super::measure;
 use super::session::{FitResult, SessionResult, ThicknessResult};
-use super::voxels::Selection;
 use crate::acquisition::Protocol;
 use crate::error::Result;
 use crate::image::Volume;
@@ -32,6 +32,9 @@ pub fn write(session: &SessionResult<'_>, output: &Path) -> Result<Vec<String>> 
         let shares = alone.filter(|other| other.plan.name != fit.plan.name).count() > 0;
         writer.fit(fit, if shares { &fit.plan.name } else { "" })?;
     }
+    for joint in &session.joint {
+        writer.joint(session, joint)?;
+    }
     for thickness in &session.thickness {
         writer.thickness(thickness)?;
     }
@@ -54,6 +57,11 @@ fn description_label(model: &str) -> &str {
         "t1_vfa" => "vfa",
         other => other,
     }
+}
+
+fn habitat_legend(k: usize) -> Vec<(u8, String)> {
+    let name = |k: u8| if k == 0 { "none".into() } else { format!("habitat-{k}") };
+    (0..=k as u8).map(|k| (k, name(k))).collect()
 }
 
 struct Writer<'a> {
@@ -97,7 +105,22 @@ impl Writer<'_> {
             let metadata = MapMetadata { unit: Unit::One, description, ..common.metadata.clone() };
             self.sidecar(&path, &metadata.object()?)?;
         }
+        self.shrunken(&common, label)?;
         self.codes(&common, prefix)
+    }
+
+    /// The headline parameter drawn towards the habitats by what its uncertainty leaves open.
+    fn shrunken(&mut self, common: &Common<'_>, label: &str) -> Result<()> {
+        let fit = common.fit;
+        let Some(region) = &fit.voxels.shrunken else { return Ok(()) };
+        let mut values = vec![f64::NAN; fit.voxels.fits.n_voxels()];
+        for (&place, &value) in region.places.iter().zip(&region.shrunken.values) {
+            values[place] = value;
+        }
+        let map = fit.voxels.fits.column_map(&values)?;
+        let headline = fit.headline();
+        let name = common.name(&format!("{label}Shrunken"), headline.suffix);
+        self.map(common, &name, &map, (headline.display_window, headline.unit))
     }
 
     fn codes(&mut self, common: &Common<'_>, prefix: &str) -> Result<()> {
@@ -115,21 +138,42 @@ impl Writer<'_> {
         nifti::write_mask(&self.output.join(&keep), &fit.voxels.gate.keep, &fit.header)?;
         self.described(&keep, "voxels that the quality gate kept", common, None)?;
 
-        if let Some(habitats) = &fit.voxels.habitats {
+        if let Some(groups) = &fit.voxels.groups {
             let indices = fit.voxels.fits.mask.indices();
             let mut codes = Volume::from_fn(*fit.header.grid(), |_| 0_u8);
-            let places = fit.voxels.places(Selection::Gated);
-            for (place, label) in places.into_iter().zip(&habitats.labels) {
-                codes.voxels_mut()[indices[place]] = *label;
+            for (&place, &label) in groups.places.iter().zip(&groups.habitats.labels) {
+                codes.voxels_mut()[indices[place]] = label;
             }
             let path = path_of(&common.name(&named("habitat"), "dseg"))?;
             nifti::write_codes(&self.output.join(&path), &codes, &fit.header)?;
-            let legend: Vec<(u8, String)> = (0..=habitats.k() as u8)
-                .map(|k| (k, if k == 0 { "none".into() } else { format!("habitat-{k}") }))
-                .collect();
-            self.described(&path, "groups of kept voxels by rising mean", common, Some(&legend))?;
+            let legend = habitat_legend(groups.habitats.k());
+            self.described(&path, "groups of voxels by rising mean", common, Some(&legend))?;
         }
         Ok(())
+    }
+
+    fn joint(&mut self, session: &SessionResult<'_>, joint: &JointResult<'_>) -> Result<()> {
+        let (Some(habitats), Some(&place)) = (&joint.habitats, joint.fits.first()) else {
+            return Ok(());
+        };
+        let fit = &session.fits[place];
+        let common = Common {
+            item: self.item,
+            fit,
+            entities: entities(&fit.item.source.images[0], joint.knee.as_deref()),
+            metadata: self.metadata(fit)?,
+        };
+        let mut codes = Volume::from_fn(*fit.header.grid(), |_| 0_u8);
+        for (&index, &label) in joint.indices.iter().zip(&habitats.labels) {
+            codes.voxels_mut()[index] = label;
+        }
+        let label = format!("{}habitat", letters(&joint.plan.name));
+        let path = path_of(&common.name(&label, "dseg"))?;
+        nifti::write_codes(&self.output.join(&path), &codes, &fit.header)?;
+        let legend = habitat_legend(habitats.k());
+        let description =
+            format!("groups of voxels in the space of {}", joint.plan.fits.join(", "));
+        self.described(&path, &description, &common, Some(&legend))
     }
 
     fn thickness(&mut self, result: &ThicknessResult<'_>) -> Result<()> {

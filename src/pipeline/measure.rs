@@ -5,10 +5,11 @@ use crate::error::{Error, Result};
 use crate::fit::{FitMethod, FitSettings, estimator};
 use crate::model::{Estimator, MODELS, Parameter, find};
 use crate::perfusion::{
-    ExchangeEstimator, ExchangeSettings, IaucEstimator, IaucSettings, IaucVariant,
-    IntegrationWindow, T10Source, TissueModel, TissueSamples, concentration_area,
+    BloodReference, Compartment, ExchangeEstimator, ExchangeSettings, Hematocrit, IaucEstimator,
+    IaucSettings, IaucVariant, IntegrationWindow, MeasuredCurve, T10Source, TissueModel,
+    TissueSamples, concentration_area,
 };
-use crate::pipeline::plan::ArteryPlan;
+use crate::pipeline::plan::{AreaVariant, ArteryPlan, DynamicPlan, T10};
 
 /// Name of the area under the concentration curve; the only measure that is no signal model.
 pub const IAUC: &str = "iauc60";
@@ -31,7 +32,7 @@ pub struct Measure {
 }
 
 /// Settings of the area under the curve.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DynamicSettings {
     /// Relaxivity, 1/(s·mM).
     pub relaxivity_per_s_per_mm: f64,
@@ -41,6 +42,8 @@ pub struct DynamicSettings {
     pub arrival_s: f64,
     /// How long to integrate.
     pub window: IntegrationWindow,
+    /// What to integrate.
+    pub variant: IaucVariant,
 }
 
 /// All measures, the signal models first.
@@ -156,15 +159,70 @@ pub fn tissue_estimator(
 ///
 /// `Mismatch` when the protocol is not dynamic; else as the settings demand.
 pub fn dynamic_estimator(protocol: &Protocol, settings: &DynamicSettings) -> Result<IaucEstimator> {
+    IaucEstimator::new(&iauc_settings(protocol, settings)?)
+}
+
+/// The settings of the area under the curve in full.
+///
+/// # Errors
+///
+/// `Mismatch` when the protocol is not dynamic.
+pub fn iauc_settings(protocol: &Protocol, settings: &DynamicSettings) -> Result<IaucSettings> {
     let Protocol::Dynamic(dynamic) = protocol else {
         return Err(Error::mismatch(format!("`{IAUC}` needs a dynamic series")));
     };
-    IaucEstimator::new(&IaucSettings {
+    Ok(IaucSettings {
         protocol: dynamic.clone(),
         relaxivity_per_s_per_mm: settings.relaxivity_per_s_per_mm,
         t10: settings.t10,
         arrival_s: settings.arrival_s,
         window: settings.window,
-        variant: IaucVariant::Concentration,
+        variant: settings.variant.clone(),
     })
+}
+
+/// The settings that a plan asks for where the bolus arrives at `arrival_s`.
+///
+/// # Errors
+///
+/// `Value` at `dynamic.window_s` when it is no window; as the arterial curve demands where areas are
+/// divided by that of blood.
+pub fn dynamic_settings(
+    plan: &DynamicPlan,
+    protocol: &Protocol,
+    arrival_s: f64,
+) -> Result<DynamicSettings> {
+    let t10 = match plan.t10 {
+        T10::ValueMs(value) => T10Source::Uniform(value / 1e3),
+        T10::Map(_) => T10Source::PerVoxel,
+        T10::Unknown => T10Source::Unknown,
+    };
+    let window = IntegrationWindow::from_duration_s(plan.window_s).ok_or_else(|| {
+        Error::value(format!("{} s is not 30, 60, 90, 120 or 180", plan.window_s))
+            .at_field("dynamic.window_s")
+    })?;
+    let variant = match plan.variant {
+        AreaVariant::Concentration => IaucVariant::Concentration,
+        AreaVariant::RelativeEnhancement => IaucVariant::RelativeEnhancement,
+        AreaVariant::BloodNormalised => {
+            IaucVariant::BloodNormalised(blood(plan, protocol, arrival_s)?)
+        }
+    };
+    let relaxivity_per_s_per_mm = plan.relaxivity_per_s_per_mm;
+    Ok(DynamicSettings { relaxivity_per_s_per_mm, t10, arrival_s, window, variant })
+}
+
+/// The curve in the artery that areas are divided by.
+fn blood(plan: &DynamicPlan, protocol: &Protocol, arrival_s: f64) -> Result<BloodReference> {
+    let (Protocol::Dynamic(dynamic), Some(artery)) = (protocol, &plan.artery) else {
+        return Err(Error::mismatch("the concentration in the artery is needed"));
+    };
+    let last_frame_s = dynamic.frame_times_s().last().copied().unwrap_or(f64::NAN);
+    let plasma = artery.plasma(arrival_s, last_frame_s)?;
+    let curve = MeasuredCurve::new(
+        plasma.times_s().to_vec(),
+        plasma.concentrations_mmol_per_l().to_vec(),
+        Compartment::Plasma,
+    )?;
+    Ok(BloodReference { curve, arrival_s, hematocrit: Hematocrit::new(artery.hematocrit)? })
 }

@@ -1,7 +1,9 @@
 //! From a specification to results: spec (as written) → plan (as checked) → run.
 
+pub mod align;
 pub mod check;
 pub mod group;
+pub mod joint;
 pub mod load;
 pub mod locate;
 pub mod maps;
@@ -18,6 +20,8 @@ pub mod session;
 pub mod simulated;
 pub mod single;
 pub mod spec;
+pub mod sweep;
+pub mod trial;
 pub mod validate;
 pub mod voxel_table;
 pub mod voxels;

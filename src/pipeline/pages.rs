@@ -176,9 +176,9 @@ fn headline(fit: &FitResult<'_>) -> Headline {
     let naive = of(&fit.voxels.places(Selection::Naive));
     let method = rows::method_places(fit).and_then(|places| of(&places));
     let gate = &fit.voxels.gate;
-    let way = match (&fit.voxels.habitats, &fit.plan.habitat) {
-        (Some(habitats), Some(plan)) if habitats.k() > 1 => {
-            format!("reported habitat, {} of {}", plan.report, habitats.k())
+    let way = match (&fit.voxels.groups, &fit.plan.habitat) {
+        (Some(groups), Some(plan)) if groups.habitats.k() > 1 => {
+            format!("reported habitat, {} of {}", plan.report, groups.habitats.k())
         }
         _ => "kept voxels".into(),
     };

@@ -1,17 +1,18 @@
 //! The tables of one session, row by row from its results.
 
+mod habitats;
+mod qc;
+mod tumours;
+
 use super::plan::{CohortPlan, Plan};
 use super::session::{FitResult, SessionResult, ThicknessResult, with_knee};
 use super::voxels::Selection;
 use crate::error::Result;
-use crate::habitat::intrinsic_standard_deviation;
 use crate::model::Parameter;
 use crate::quality::Verdict;
 use crate::statistics::first_order::FirstOrder;
 use crate::statistics::histogram::Histogram;
-use crate::table::schemas::{
-    EXCLUSIONS, HABITATS, HISTOGRAMS, KNEES, QC, REGIONS, THICKNESS, TUMOURS,
-};
+use crate::table::schemas::{EXCLUSIONS, HISTOGRAMS, KNEES, REGIONS, THICKNESS, TUMOURS};
 use crate::table::{Row, Table};
 use crate::thickness::BoneSummary;
 
@@ -29,6 +30,7 @@ pub fn of_session(plan: &Plan, session: &SessionResult<'_>) -> Result<Vec<Table>
     rows.histograms()?;
     rows.habitats()?;
     rows.exclusions()?;
+    rows.transforms()?;
     rows.qc()?;
     if matches!(plan.cohort, Some(CohortPlan::Tumours(_))) {
         rows.tumours(plan)?;
@@ -117,6 +119,7 @@ impl<'a> Rows<'a> {
         for fit in &self.session.fits {
             let parameter = fit.headline();
             for (selection, histogram) in histograms(fit)? {
+                let weighted = weighted_counts(fit, selection, &histogram)?;
                 for (bin, &count) in histogram.counts.iter().enumerate() {
                     self.place(&mut table, fit, parameter)
                         .text("selection", selection.name())
@@ -124,49 +127,9 @@ impl<'a> Rows<'a> {
                         .real("lower", histogram.edges[bin])
                         .real("upper", histogram.edges[bin + 1])
                         .integer("count", count)
+                        .optional_real("weighted_count", weighted.as_ref().map(|sums| sums[bin]))
                         .finish()?;
                 }
-            }
-        }
-        self.tables.push(table);
-        Ok(())
-    }
-
-    fn habitats(&mut self) -> Result<()> {
-        let mut table = Table::new(&HABITATS);
-        for fit in &self.session.fits {
-            let Some(habitats) = &fit.voxels.habitats else { continue };
-            let method = fit.plan.habitat.as_ref().map_or("k_means", |plan| &plan.method);
-            let places = fit.voxels.places(Selection::Gated);
-            let deviations = fit.voxels.standard_deviations(0);
-            let reported = habitats.reported_label();
-            let bic = habitats.criteria.iter().find(|c| c.k == habitats.k()).map(|c| c.bic);
-            for habitat in &habitats.habitats {
-                let own: Vec<f64> = places
-                    .iter()
-                    .zip(&habitats.labels)
-                    .filter(|(_, label)| **label == habitat.label)
-                    .map(|(&place, _)| deviations[place])
-                    .collect();
-                let sd = habitat.standard_deviations[0];
-                self.place(&mut table, fit, fit.headline())
-                    .text("algorithm", method)
-                    .integer("k", habitats.k())
-                    .integer("habitat", habitat.label)
-                    .boolean("reported", reported.is_none_or(|label| label == habitat.label))
-                    .integer("n", habitat.n)
-                    .real("fraction", habitat.fraction)
-                    .real("volume_ml", volume_ml(fit, habitat.n))
-                    .real("centroid", habitat.centroid[0])
-                    .real("mean", habitat.means[0])
-                    .optional_real("sd", sd)
-                    .optional_real(
-                        "intrinsic_sd",
-                        sd.and_then(|sd| intrinsic_standard_deviation(sd, &own)),
-                    )
-                    .optional_real("bic", bic)
-                    .optional_real("silhouette", habitats.silhouette)
-                    .finish()?;
             }
         }
         self.tables.push(table);
@@ -192,53 +155,12 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    fn qc(&mut self) -> Result<()> {
-        let mut table = Table::new(&QC);
-        for fit in &self.session.fits {
-            let name = |check: &str| format!("{} {check}", fit.plan.name);
-            let kept = fit.voxels.gate.kept_fraction();
-            let enough = !fit.voxels.gate.is_insufficient();
-            self.ids(&mut table)
-                .text("check", name(&fit.region))
-                .text("metric", "kept fraction of the region")
-                .text("units", "1")
-                .real("value", kept)
-                .real("threshold", crate::quality::gate::MINIMUM_KEPT_FRACTION)
-                .text("status", if enough { "passed" } else { "failed" })
-                .optional_text("message", (!enough).then_some("too few voxels are left"))
-                .finish()?;
-            if let Some(agreement) = fit.voxels.noise.as_ref().and_then(|noise| noise.agreement) {
-                let agrees = agreement <= 0.10;
-                self.ids(&mut table)
-                    .text("check", name("noise level"))
-                    .text("metric", "largest over smallest sigma, minus 1")
-                    .text("units", "1")
-                    .real("value", agreement)
-                    .real("threshold", 0.10)
-                    .text("status", if agrees { "passed" } else { "warned" })
-                    .optional_text("message", (!agrees).then_some("estimates of sigma disagree"))
-                    .finish()?;
-            }
-            for warning in &fit.warnings {
-                self.ids(&mut table)
-                    .text("check", name("note"))
-                    .text("metric", "note")
-                    .text("units", "1")
-                    .text("status", "warned")
-                    .text("message", warning)
-                    .finish()?;
-            }
-        }
-        self.tables.push(table);
-        Ok(())
-    }
-
     fn tumours(&mut self, plan: &Plan) -> Result<()> {
         let Some(CohortPlan::Tumours(cohort)) = &plan.cohort else { return Ok(()) };
         let class = self.session.item.values.get(&cohort.class_column);
         let mut table = Table::new(&TUMOURS);
         for fit in &self.session.fits {
-            tumour(self.place(&mut table, fit, fit.headline()), fit)
+            tumours::tumour(self.place(&mut table, fit, fit.headline()), fit)
                 .optional_text("class", class.map(String::as_str))
                 .finish()?;
         }
@@ -334,58 +256,29 @@ pub fn histograms(fit: &FitResult<'_>) -> Result<Vec<(Selection, Histogram)>> {
     Ok(all)
 }
 
-/// Mean, SD and number of the habitat, or of the kept voxels where there are no habitats: what the
-/// method says of a region. `None` where the gate left too little.
+/// Voxels of each bin weighted by 1/u², scaled to the number of voxels; `None` where no voxel has an
+/// uncertainty.
+fn weighted_counts(
+    fit: &FitResult<'_>,
+    selection: Selection,
+    histogram: &Histogram,
+) -> Result<Option<Vec<f64>>> {
+    let places = fit.voxels.places(selection);
+    let relative = fit.voxels.relative_uncertainties(0);
+    let weights: Vec<f64> = places.iter().map(|&place| relative[place].powi(-2)).collect();
+    let sums = histogram.weighted_counts(&fit.voxels.values(0, &places), &weights)?;
+    let total: f64 = sums.iter().sum();
+    let n = histogram.counts.iter().sum::<u64>() as f64;
+    let scaled = || sums.iter().map(|sum| sum * n / total).collect();
+    Ok((total > 0.0).then(scaled))
+}
+
+/// Places of the voxels that the method's number stands on; `None` where too little is left.
 pub fn method_places(fit: &FitResult<'_>) -> Option<Vec<usize>> {
-    if fit.voxels.gate.is_insufficient() {
-        return None;
-    }
-    let selection =
-        if fit.voxels.habitats.is_some() { Selection::Habitat } else { Selection::Gated };
-    Some(fit.voxels.places(selection))
-}
-
-fn tumour<'t>(row: Row<'t>, fit: &FitResult<'_>) -> Row<'t> {
-    let n_region = fit.voxels.gate.n_voxels();
-    let places = |selection| fit.voxels.places(selection);
-    let features = |places: &[usize]| FirstOrder::of(&fit.voxels.values(0, places));
-    let (naive, gated) = (places(Selection::Naive), places(Selection::Gated));
-    let method = method_places(fit);
-    let row = row
-        .text("status", if method.is_some() { "reported" } else { "insufficient" })
-        .integer("n_region", n_region)
-        .integer("naive_n", naive.len())
-        .integer("gated_n", gated.len())
-        .real("kept_fraction", fit.voxels.gate.kept_fraction())
-        .real("volume_ml", volume_ml(fit, n_region))
-        .optional_real("sigma", sigma(fit))
-        .optional_text("sigma_method", fit.voxels.noise.as_ref().map(|n| n.level.method().name()))
-        .optional_real("snr0", Some(fit.voxels.snr0).filter(|snr| snr.is_finite()))
-        .optional_real("predicted_pass_fraction", fit.voxels.predicted_pass_fraction);
-    let row = spread(row, "naive", features(&naive).as_ref());
-    let row = match features(&gated) {
-        Some(f) => row.real("gated_mean", f.mean).optional_real("gated_sd", f.standard_deviation),
-        None => row,
-    };
-    let Some(method) = method else {
-        return row.text("exclusion_reason", "too few voxels are left after the gate");
-    };
-    let row = row
-        .integer("method_n", method.len())
-        .optional_integer("k", fit.voxels.habitats.as_ref().map(|h| h.k() as i64))
-        .real("habitat_fraction", method.len() as f64 / gated.len().max(1) as f64)
-        .real("habitat_volume_ml", volume_ml(fit, method.len()))
-        .optional_real("method_stderr", stderr_mean(fit, 0, &method));
-    spread(row, "method", features(&method).as_ref())
-}
-
-fn spread<'t>(row: Row<'t>, prefix: &str, features: Option<&FirstOrder>) -> Row<'t> {
-    let Some(features) = features else { return row };
-    let percent = features.standard_deviation.map(|sd| 100.0 * sd / features.mean);
-    row.real(&format!("{prefix}_mean"), features.mean)
-        .optional_real(&format!("{prefix}_sd"), features.standard_deviation)
-        .real(&format!("{prefix}_median"), features.median)
-        .optional_real(&format!("{prefix}_uncertainty_percent"), percent)
+    let voxels = &fit.voxels;
+    voxels.method.as_ref()?;
+    let has_groups = voxels.groups.is_some();
+    Some(voxels.places(if has_groups { Selection::Habitat } else { Selection::Gated }))
 }
 
 fn knee_features<'t>(row: Row<'t>, features: &FirstOrder) -> Row<'t> {

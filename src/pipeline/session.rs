@@ -3,17 +3,21 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::align::{Alignment, registered_region, without_motion};
+use super::joint::{JointResult, joint_habitats};
 use super::locate::{FitItem, SessionItem, ThicknessItem};
 use super::observer::{Event, Observer};
-use super::plan::{FitPlan, Plan, RegionPlan, ThicknessPlan};
+use super::plan::{FitPlan, Motion, Plan, RegionPlan, ThicknessPlan};
 use super::voxels::{VoxelResult, VoxelWork, measure_voxels};
 use crate::acquisition::Protocol;
 use crate::error::{Error, Result};
 use crate::image::resample::{carry_labels, mask_from_fraction, resample_linear};
-use crate::image::{Grid, Labels, Mask, Volume};
+use crate::image::{Grid, Labels, Mask, Series, Volume};
 use crate::io::nifti::{self, Header, ReadLimits};
 use crate::model::Parameter;
 use crate::random::StreamKey;
+use crate::registration::Registration;
+use crate::statistics::quantile::median;
 use crate::thickness::{Method, Settings, Thickness, measure};
 
 /// One fit of one series, done.
@@ -31,6 +35,8 @@ pub struct FitResult<'a> {
     pub header: Header,
     /// First volume, to show maps on.
     pub anatomy: Volume<f32>,
+    /// What was moved before the fit.
+    pub alignment: Alignment,
     /// What was found.
     pub voxels: VoxelResult,
     /// What the reader should know, each a sentence.
@@ -59,6 +65,8 @@ pub struct SessionResult<'a> {
     pub item: &'a SessionItem,
     /// Fits in the order of the plan, knees in theirs.
     pub fits: Vec<FitResult<'a>>,
+    /// Habitats in the space of several fits.
+    pub joint: Vec<JointResult<'a>>,
     /// Label images in the order of the knees.
     pub thickness: Vec<ThicknessResult<'a>>,
 }
@@ -74,13 +82,17 @@ pub fn measure_session<'a>(
     limits: &ReadLimits,
     observer: &dyn Observer,
 ) -> Result<SessionResult<'a>> {
-    let mut result = SessionResult { item, fits: Vec::new(), thickness: Vec::new() };
+    let mut result =
+        SessionResult { item, fits: Vec::new(), joint: Vec::new(), thickness: Vec::new() };
     for fit in &item.fits {
         let settings = &plan.fit[fit.fit];
         let subject =
             format!("{}/{}/{}", item.name(), settings.name, knee_name(fit.knee.as_deref()));
         let key = StreamKey::new(plan.study.seed, &subject);
         result.fits.push(fit_result(settings, fit, key, Surroundings { limits, observer })?);
+    }
+    for joint in &plan.joint_habitat {
+        result.joint.extend(joint_habitats(joint, &result.fits)?);
     }
     for labels in &item.thickness {
         let Some(settings) = &plan.thickness else { break };
@@ -106,20 +118,16 @@ fn fit_result<'a>(
     key: StreamKey,
     around: Surroundings<'_>,
 ) -> Result<FitResult<'a>> {
-    let loaded = item.source.load(around.limits)?;
-    let grid = *loaded.series.grid();
-    let mut warnings = Vec::new();
-    let region = match (&item.region, &plan.region) {
-        (Some(path), settings) => {
-            region_on(&grid, path, settings.as_ref(), around.limits, &mut warnings)?
-        }
-        (None, _) => Mask::full(grid),
-    };
-    let fixed = match &item.t10_map {
-        Some(path) => vec![t10_on(&grid, path, around.limits, &mut warnings)?],
-        None => Vec::new(),
-    };
-    let work = VoxelWork { plan, loaded: &loaded, region: &region, fixed: &fixed, key };
+    let mut loaded = item.source.load(around.limits)?;
+    let mut motion = Vec::new();
+    if plan.motion == Motion::Rigid {
+        (loaded.series, motion) = without_motion(&loaded.series, &loaded.protocol)?;
+    }
+    let Beside { region, registered, fixed, artery, mut warnings } =
+        beside((plan, item), &loaded.series, around.limits)?;
+    let alignment = Alignment { motion, region: registered };
+    let artery = artery.as_ref();
+    let work = VoxelWork { plan, loaded: &loaded, region: &region, fixed: &fixed, artery, key };
     let first_image = item.source.images.first().map_or(Path::new(""), |path| path.as_path());
     let voxels =
         measure_voxels(work, around.observer).map_err(|error| error.at_path(first_image))?;
@@ -133,11 +141,45 @@ fn fit_result<'a>(
         item,
         region: with_knee(item.knee.as_deref(), name),
         anatomy: loaded.series.volume(0).map(|&signal| signal as f32),
-        protocol: loaded.protocol.clone(),
-        header: loaded.header.clone(),
+        protocol: loaded.protocol,
+        header: loaded.header,
+        alignment,
         voxels,
         warnings,
     })
+}
+
+/// What belongs to a series, on its grid.
+struct Beside {
+    region: Mask,
+    /// How the region came there, where it was registered.
+    registered: Option<Registration>,
+    /// Constants per voxel: T10 in s, or the transmit field.
+    fixed: Vec<Volume<f64>>,
+    artery: Option<Mask>,
+    warnings: Vec<String>,
+}
+
+fn beside(
+    (plan, item): (&FitPlan, &FitItem),
+    series: &Series,
+    limits: &ReadLimits,
+) -> Result<Beside> {
+    let (grid, mut warnings) = (series.grid(), Vec::new());
+    let (region, registered) = match &item.region {
+        Some(path) => region_of((plan, item), path, series, limits, &mut warnings)?,
+        None => (Mask::full(*grid), None),
+    };
+    let fixed = match (&item.t10_map, &item.b1_map) {
+        (Some(path), _) => vec![t10_on(grid, path, limits, &mut warnings)?],
+        (None, Some(path)) => vec![b1_on(grid, path, limits, &mut warnings)?],
+        (None, None) => Vec::new(),
+    };
+    let artery = match &item.artery {
+        Some(path) => Some(region_on((grid, path), None, limits, &mut warnings)?),
+        None => None,
+    };
+    Ok(Beside { region, registered, fixed, artery, warnings })
 }
 
 /// `right_femoral_cartilage`.
@@ -145,14 +187,39 @@ pub fn with_knee(knee: Option<&str>, name: &str) -> String {
     knee.map_or_else(|| name.to_owned(), |knee| format!("{knee}_{name}"))
 }
 
-/// The region on the grid of the series: as drawn, or carried there by scanner coordinates.
-fn region_on(
-    grid: &Grid,
+/// The region on the grid of the series; with the transform that carried it, where it was registered.
+fn region_of(
+    (plan, item): (&FitPlan, &FitItem),
     path: &Path,
-    settings: Option<&RegionPlan>,
+    series: &Series,
     limits: &ReadLimits,
     warnings: &mut Vec<String>,
-) -> Result<Mask> {
+) -> Result<(Mask, Option<Registration>)> {
+    let settings = plan.region.as_ref();
+    let Some(image) = &item.register_from else {
+        return Ok((region_on((series.grid(), path), settings, limits, warnings)?, None));
+    };
+    let drawn = drawn_region(path, settings, limits)?;
+    let least = settings.map_or(0.5, |region| region.minimum_fraction);
+    let (carried, found) = registered_region(&drawn, series, (image, least), limits)?;
+    require_covered(&drawn, &carried, least).map_err(|error| error.at_path(path))?;
+    Ok((carried, Some(found)))
+}
+
+/// Refuses a region of which nothing arrived.
+fn require_covered(drawn: &Mask, carried: &Mask, least: f64) -> Result<()> {
+    if !carried.is_empty() {
+        return Ok(());
+    }
+    Err(Error::mismatch(format!(
+        "the region of {} voxels does not reach the series: no voxel is covered to {least}",
+        drawn.len()
+    ))
+    .hint("are both images in one scanner space?"))
+}
+
+/// The region on its own grid.
+fn drawn_region(path: &Path, settings: Option<&RegionPlan>, limits: &ReadLimits) -> Result<Mask> {
     let labels = settings.map_or(&[][..], |region| &region.labels);
     let drawn = if labels.is_empty() {
         nifti::read_mask(path, limits)?.image
@@ -164,19 +231,23 @@ fn region_on(
         let error = Error::value(format!("no voxel has a label of {labels:?}"));
         return Err(error.at_path(path).hint("which values are in it: biomarker inspect FILE"));
     }
+    Ok(drawn)
+}
+
+/// The region on the grid of the series: as drawn, or carried there by scanner coordinates.
+fn region_on(
+    (grid, path): (&Grid, &Path),
+    settings: Option<&RegionPlan>,
+    limits: &ReadLimits,
+    warnings: &mut Vec<String>,
+) -> Result<Mask> {
+    let drawn = drawn_region(path, settings, limits)?;
     if grid.require_same(drawn.grid()).is_ok() {
         return Ok(drawn);
     }
     let least = settings.map_or(0.5, |region| region.minimum_fraction);
     let carried = mask_from_fraction(&carry_labels(&drawn, grid)?, least as f32);
-    if carried.is_empty() {
-        return Err(Error::mismatch(format!(
-            "the region of {} voxels does not reach the series: no voxel is covered to {least}",
-            drawn.len()
-        ))
-        .at_path(path)
-        .hint("are both images in one scanner space?"));
-    }
+    require_covered(&drawn, &carried, least).map_err(|error| error.at_path(path))?;
     warnings.push(format!(
         "region carried to the grid of the series by scanner coordinates, not registered: {:.2} mL \
          as drawn, {:.2} mL carried",
@@ -204,11 +275,42 @@ pub(super) fn t10_on(
             .at_path(path)
             .hint("BIDS T1map is in seconds: divide the map by 1000"));
     }
+    on_grid(grid, map, ("T10", warnings))
+}
+
+/// The transmit field, flip angle over the nominal one, on the grid of the series.
+///
+/// # Errors
+///
+/// As [`nifti::read_volume`]; `Value` when the map looks like percent or degrees.
+pub(super) fn b1_on(
+    grid: &Grid,
+    path: &Path,
+    limits: &ReadLimits,
+    warnings: &mut Vec<String>,
+) -> Result<Volume<f64>> {
+    let map = nifti::read_volume(path, limits)?.image;
+    let known: Vec<f64> = map.voxels().iter().copied().filter(|&b| b > 0.0).collect();
+    let typical = median(&known).unwrap_or(f64::NAN);
+    if !(0.2..=5.0).contains(&typical) {
+        let message = format!("half of the B1 map is above {typical}, where 1 is nominal");
+        return Err(Error::value(message)
+            .at_path(path)
+            .hint("percent is divided by 100, degrees by the nominal angle"));
+    }
+    on_grid(grid, map, ("B1", warnings))
+}
+
+fn on_grid(
+    grid: &Grid,
+    map: Volume<f64>,
+    (name, warnings): (&str, &mut Vec<String>),
+) -> Result<Volume<f64>> {
     if grid.require_same(map.grid()).is_ok() {
         return Ok(map);
     }
     let resampled = resample_linear(&map.map(|&value| value as f32), grid)?;
-    warnings.push("T10 map interpolated to the grid of the series".into());
+    warnings.push(format!("{name} map interpolated to the grid of the series"));
     Ok(resampled.image.map(|&value| f64::from(value)))
 }
 

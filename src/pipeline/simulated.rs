@@ -10,16 +10,21 @@ use crate::image::{Labels, Samples, Series, Volume};
 use crate::io::atomic;
 use crate::io::nifti::{self, Header};
 use crate::simulate::{
-    Content, GradientTable, SimulatedCohort, SimulatedImage, SimulatedStudy, TabularFile,
+    Content, GradientTable, SimulatedCohort, SimulatedImage, SimulatedStudy, TabularFile, TruthRow,
     truth_file,
 };
 
-/// Writes `cohort` under `folder`, study after study; `told` hears the name of each.
+/// Writes `cohort` under `folder`, study after study; `told` hears the name of each. Returns every
+/// true number of every study.
 ///
 /// # Errors
 ///
 /// `Create` or `Write` as of the file system; as the simulation itself.
-pub fn write(cohort: &SimulatedCohort, folder: &Path, told: &dyn Fn(&str)) -> Result<()> {
+pub fn write(
+    cohort: &SimulatedCohort,
+    folder: &Path,
+    told: &dyn Fn(&str),
+) -> Result<Vec<TruthRow>> {
     for (place, description) in &cohort.descriptions {
         write_json(&folder.join(place).join("dataset_description.json"), description)?;
     }
@@ -39,7 +44,8 @@ pub fn write(cohort: &SimulatedCohort, folder: &Path, told: &dyn Fn(&str)) -> Re
         truth.extend(study.truth);
     }
     write_table(folder, &truth_file(&truth))?;
-    write_table(folder, &cohort.group_truth_file())
+    write_table(folder, &cohort.group_truth_file())?;
+    Ok(truth)
 }
 
 fn name(study: &SimulatedStudy) -> String {

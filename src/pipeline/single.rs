@@ -14,10 +14,10 @@ use super::load::{SeriesPaths, SeriesSource, file_name};
 use super::measure::Measure;
 use super::observer::Observer;
 use super::plan::{
-    AcquisitionPlan, Arrival, ArteryCurve, ArteryPlan, DynamicPlan, FitPlan, GatePlan, NoisePlan,
-    T10, UncertaintyPlan,
+    AcquisitionPlan, AreaVariant, Arrival, ArteryCurve, ArteryPlan, DynamicPlan, FitPlan, GatePlan,
+    Motion, NoisePlan, Reading, RelativeTo, T10, UncertaintyPlan,
 };
-use super::session::t10_on;
+use super::session::{b1_on, t10_on};
 use crate::acquisition::ProtocolKind;
 use crate::error::{Error, Result};
 use crate::fit::{EchoChoice, FitMethod, FitSettings};
@@ -78,6 +78,8 @@ pub struct MapRequest<'a> {
     pub mask: Option<&'a Path>,
     /// T1 before contrast.
     pub t10: Option<T10Input<'a>>,
+    /// Map of the transmit field, flip angle over the nominal one.
+    pub b1_map: Option<&'a Path>,
     /// Relaxivity, 1/(s·mM).
     pub relaxivity_per_s_per_mm: f64,
     /// Arrival of the bolus.
@@ -183,10 +185,12 @@ fn fit_plan(request: &MapRequest<'_>) -> Result<FitPlan> {
         model: request.measure.name.into(),
         series: None,
         region: None,
+        motion: Motion::default(),
         estimator: request.estimator.into(),
         skip_first_echo: request.echoes.skip_first_echo,
         truncate_below_noise: request.echoes.truncate_below_noise,
         b_min_s_per_mm2: request.b_min_s_per_mm2,
+        b1_map: request.b1_map.map(|_| map_query("TB1map")),
         acquisition: request.acquisition.clone(),
         dynamic: is_dynamic.then(|| dynamic_plan(request)).transpose()?,
         noise: NoisePlan {
@@ -198,9 +202,12 @@ fn fit_plan(request: &MapRequest<'_>) -> Result<FitPlan> {
             pseudo_experiments: request.pseudo_experiments,
             smear: "signal".into(),
             early_stop: false,
+            region_pseudo_experiments: 0,
         },
         gate: GatePlan {
             maximum_uncertainty: 0.10,
+            reading: Reading::default(),
+            relative_to: RelativeTo::default(),
             minimum_r_squared: None,
             minimum_stability: None,
             range: None,
@@ -215,14 +222,16 @@ fn needs_sigma(request: &MapRequest<'_>) -> Result<bool> {
     Ok(settings.needs_sigma().is_some())
 }
 
+/// A map that is named by its path, by its BIDS suffix.
+fn map_query(suffix: &str) -> super::plan::QueryPlan {
+    let entities = BTreeMap::new();
+    super::plan::QueryPlan { suffix: suffix.into(), datatype: None, entities }
+}
+
 fn dynamic_plan(request: &MapRequest<'_>) -> Result<DynamicPlan> {
     let t10 = match request.t10 {
         Some(T10Input::ValueMs(value)) => T10::ValueMs(value),
-        Some(T10Input::Map(_)) => T10::Map(super::plan::QueryPlan {
-            suffix: "T1map".into(),
-            datatype: None,
-            entities: BTreeMap::new(),
-        }),
+        Some(T10Input::Map(_)) => T10::Map(map_query("T1map")),
         None => {
             return Err(Error::value("T1 before contrast is needed for concentrations")
                 .at_field("--t10-ms")
@@ -239,6 +248,7 @@ fn dynamic_plan(request: &MapRequest<'_>) -> Result<DynamicPlan> {
         relaxivity_per_s_per_mm: request.relaxivity_per_s_per_mm,
         arrival,
         window_s: request.window_s,
+        variant: AreaVariant::default(),
         artery: artery_on(request)?,
     })
 }
@@ -265,7 +275,7 @@ fn arrival_on(path: &Path) -> Result<f64> {
         .map_err(|error| error.at_path(path))
 }
 
-/// Constants per voxel: T10 in s, where it is a map.
+/// Constants per voxel: T10 in s or the transmit field, where it is a map.
 fn fixed_maps(
     request: &MapRequest<'_>,
     grid: &Grid,
@@ -273,7 +283,10 @@ fn fixed_maps(
 ) -> Result<Vec<Volume<f64>>> {
     match request.t10 {
         Some(T10Input::Map(path)) => Ok(vec![t10_on(grid, path, &request.limits, notes)?]),
-        _ => Ok(Vec::new()),
+        _ => match request.b1_map {
+            Some(path) => Ok(vec![b1_on(grid, path, &request.limits, notes)?]),
+            None => Ok(Vec::new()),
+        },
     }
 }
 

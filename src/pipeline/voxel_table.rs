@@ -1,6 +1,6 @@
 //! The `voxels` table: every voxel of every fit with its uncertainty and fate.
 
-use super::voxels::{Selection, VoxelResult};
+use super::voxels::VoxelResult;
 use crate::error::Result;
 use crate::model::FitStatus;
 use crate::quality::Verdict;
@@ -63,6 +63,7 @@ fn of_parameter(place: VoxelPlace<'_>, result: &VoxelResult, index: usize) -> Re
         ("status", Values::Text(status)),
         ("keep", Values::Boolean(keep.collect())),
         ("habitat", habitats(result)),
+        ("stability", stability(result)),
         ("exclusion_reason", Values::Text(reasons(result))),
     ];
     if let Some(uncertainty) = result.uncertainties.get(index) {
@@ -77,14 +78,16 @@ fn singles(values: &[f64]) -> Values {
 }
 
 fn habitats(result: &VoxelResult) -> Values {
-    let mut labels = vec![None; result.fits.mask.len()];
-    if let Some(habitats) = &result.habitats {
-        let places = result.places(Selection::Gated);
-        for (place, label) in places.into_iter().zip(&habitats.labels) {
-            labels[place] = Some(i64::from(*label));
-        }
+    let n = result.fits.mask.len();
+    let labels = result.groups.as_ref().map_or_else(|| vec![None; n], |groups| groups.labels(n));
+    Values::Integer(labels.into_iter().map(|label| label.map(i64::from)).collect())
+}
+
+fn stability(result: &VoxelResult) -> Values {
+    match result.groups.as_ref().filter(|groups| !groups.stability.is_empty()) {
+        Some(groups) => singles(&groups.stability),
+        None => Values::Single(vec![None; result.fits.mask.len()]),
     }
-    Values::Integer(labels)
 }
 
 fn reasons(result: &VoxelResult) -> Texts {

@@ -1,29 +1,33 @@
 //! One series in one region: noise level → fits → pseudo-experiments → gate → habitats.
 
+mod artery;
+mod groups;
+mod method;
+mod noise;
 mod trust;
 
+pub use groups::{Groups, ShrunkenRegion};
+pub use method::{MethodValue, Repeated};
+
 use super::load::LoadedSeries;
-use super::measure::{self, DynamicSettings};
+use super::measure::{self};
 use super::observer::{Event, Observer};
-use super::plan::{self, FitPlan, HabitatPlan, NoisePlan, T10};
+use super::plan::{self, FitPlan};
 use crate::acquisition::Protocol;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::fit::{FitSettings, Fits, Voxelwise, voxelwise_into};
-use crate::habitat::{self, Habitats, Method, Number, Reduction, Reported};
 use crate::image::{Mask, Volume};
 use crate::model::{Estimator, FitStatus, Parameter};
-use crate::noise::baseline::Baseline;
-use crate::noise::residual::Residuals;
-use crate::noise::select::{self, NoiseChoice, NoiseInputs};
-use crate::noise::{NoiseDistribution, NoiseEstimate, NoiseMethod};
-use crate::perfusion::{Arrival, IntegrationWindow, T10Source, voi_mean_curve};
+use crate::noise::NoiseEstimate;
+use crate::perfusion::{Arrival, voi_mean_curve};
 use crate::quality::{Gate, pass_warning, predicted_pass_fraction};
 use crate::random::StreamKey;
 use crate::statistics::moments::mean;
 use crate::statistics::quantile::Sorted;
 use crate::uncertainty::Uncertainty;
 use crate::uncertainty::covariance::required_signal_to_noise;
-use trust::{Clustered, Grounds, Measured};
+use groups::Evidence;
+use trust::Measured;
 
 /// What is measured where.
 #[derive(Clone, Copy)]
@@ -36,6 +40,8 @@ pub struct VoxelWork<'a> {
     pub region: &'a Mask,
     /// Constants per voxel on the grid of the series: T10 in s, where it is a map.
     pub fixed: &'a [Volume<f64>],
+    /// The artery on the grid of the series, where its curve is measured there.
+    pub artery: Option<&'a Mask>,
     /// Names the random numbers of this series.
     pub key: StreamKey,
 }
@@ -53,8 +59,12 @@ pub struct VoxelResult {
     pub uncertainties: Vec<Uncertainty>,
     /// What the gate kept.
     pub gate: Gate,
-    /// Groups of kept voxels; none where they are not asked for or too little is left.
-    pub habitats: Option<Habitats>,
+    /// Groups of voxels; none where they are not asked for or too little is left.
+    pub groups: Option<Groups>,
+    /// What the method says of the region; none where too little is left.
+    pub method: Option<MethodValue>,
+    /// What the region says without a gate.
+    pub shrunken: Option<ShrunkenRegion>,
     /// Arrival of the bolus in a dynamic series.
     pub arrival: Option<Arrival>,
     /// Median amplitude over σ; NaN where there is no amplitude.
@@ -116,10 +126,7 @@ impl VoxelResult {
             Selection::Naive => all.filter(|&i| self.gate.naive.contains(indices[i])).collect(),
             Selection::Gated => all.filter(|&i| self.gate.keep.contains(indices[i])).collect(),
             Selection::Habitat => {
-                let Some(habitats) = &self.habitats else { return Vec::new() };
-                let kept = self.places(Selection::Gated);
-                let reported = kept.into_iter().zip(habitats.selection());
-                reported.filter(|(_, is_reported)| *is_reported).map(|(place, _)| place).collect()
+                self.groups.as_ref().map_or_else(Vec::new, |groups| groups.reported(&self.gate))
             }
         }
     }
@@ -141,6 +148,12 @@ impl VoxelResult {
                               for 10 and above, and for no estimate",
                 values: relative.unwrap_or_default(),
                 window: [0.0, 0.2],
+            },
+            QualityColumn {
+                label: "Stability",
+                description: "fraction of the pseudo-experiments that stay in the habitat of the voxel",
+                values: self.groups.as_ref().map_or_else(Vec::new, |g| g.stability.clone()),
+                window: [0.0, 1.0],
             },
             QualityColumn {
                 label: "Rsquared",
@@ -190,10 +203,62 @@ impl VoxelResult {
 /// a voxel that cannot be fitted is never an error.
 pub fn measure_voxels(work: VoxelWork<'_>, observer: &dyn Observer) -> Result<VoxelResult> {
     let arrival = arrival(work)?;
+    let plan = artery::measured(work, arrival)?;
+    let work = VoxelWork { plan: &plan, ..work };
+    let Fitted { estimator, fits, noise } = fitted(work, arrival, observer)?;
+    let parameters = estimator.parameters().to_vec();
+    let measured = Measured { estimator: estimator.as_ref(), fits: &fits, noise: noise.as_ref() };
+    let uncertainties = trust::uncertainties(work, measured, observer)?;
+    let evidence = Evidence {
+        work,
+        measured,
+        parameters: &parameters,
+        uncertainties: &uncertainties,
+        observer,
+    };
+    let judged = evidence.judge()?;
+    let method = evidence.method(&judged, arrival)?;
+    let shrunken = evidence.shrunken(judged.groups.as_ref())?;
+    let mut warnings = work.loaded.warnings.clone();
+    warnings.extend(noise.iter().flat_map(|noise| noise.warnings.clone()));
+    warnings.extend(arrival.and_then(|arrival| arrival.warning()));
+    warnings.extend(validity_warning(&fits));
+    warnings.extend(judged.warnings);
+    let mut result = VoxelResult {
+        gate: judged.gate,
+        groups: judged.groups,
+        method,
+        shrunken,
+        warnings,
+        parameters,
+        snr0: snr0(&fits, arrival, noise.as_ref()),
+        fits,
+        noise,
+        uncertainties,
+        arrival,
+        predicted_pass_fraction: None,
+    };
+    result.predicted_pass_fraction = predicted_pass(work, &result);
+    result.warnings.extend(result.predicted_pass_fraction.and_then(pass_warning));
+    Ok(result)
+}
+
+/// Estimates of a region under the noise level that was found.
+struct Fitted {
+    estimator: Box<dyn Estimator>,
+    fits: Fits,
+    noise: Option<NoiseEstimate>,
+}
+
+/// Fits, finds the noise level from the fits where the plan says so, and fits again under it.
+fn fitted(
+    work: VoxelWork<'_>,
+    arrival: Option<Arrival>,
+    observer: &dyn Observer,
+) -> Result<Fitted> {
     let settings = work.plan.settings()?;
     let protocol = &work.loaded.protocol;
-    let first_estimator = estimator(work.plan, protocol, arrival, &settings.without_noise())?;
-    let parameters = first_estimator.parameters().to_vec();
+    let first = estimator(work.plan, protocol, arrival, &settings.without_noise())?;
     let progress = |count: usize| observer.observe(&Event::VoxelsDone(count));
     let fit = |estimator: &dyn Estimator, noise: Option<&NoiseEstimate>, fits: &mut Fits| {
         observer.observe(&Event::StageStarted { name: "fit", n_voxels: work.region.len() });
@@ -206,45 +271,19 @@ pub fn measure_voxels(work: VoxelWork<'_>, observer: &dyn Observer) -> Result<Vo
         voxelwise_into(estimator, &input, fits)
     };
     let mut fits = Fits::empty(work.region);
-    fit(first_estimator.as_ref(), None, &mut fits)?;
-    let noise = noise(work, &fits, arrival)?;
+    fit(first.as_ref(), None, &mut fits)?;
+    let noise = noise::noise(work, &fits, arrival)?;
     let estimator = match settings.needs_sigma() {
-        Some(_) => estimator(work.plan, protocol, arrival, &with_noise(settings, noise.as_ref())?)?,
-        None => first_estimator,
+        Some(_) => {
+            let settings = noise::with_noise(settings, noise.as_ref())?;
+            estimator(work.plan, protocol, arrival, &settings)?
+        }
+        None => first,
     };
     if noise.is_some() {
         fit(estimator.as_ref(), noise.as_ref(), &mut fits)?;
     }
-    let measured = Measured { estimator: estimator.as_ref(), fits: &fits, noise: noise.as_ref() };
-    let uncertainties = trust::uncertainties(work, measured, observer)?;
-    let sigma = noise.as_ref().map(|noise| noise.level.sigma());
-    // The last parameter of a dynamic series is no amplitude of the signal.
-    let snr0 = match arrival {
-        Some(_) => f64::NAN,
-        None => snr0(&fits, sigma.unwrap_or(f64::NAN)),
-    };
-    let mut result = VoxelResult {
-        gate: trust::gate_of(work.plan, &fits, Grounds::of(work.plan, &uncertainties), sigma)?,
-        warnings: work.loaded.warnings.clone(),
-        parameters,
-        fits,
-        noise,
-        uncertainties,
-        habitats: None,
-        arrival,
-        snr0,
-        predicted_pass_fraction: None,
-    };
-    result.warnings.extend(result.noise.iter().flat_map(|noise| noise.warnings.clone()));
-    result.warnings.extend(arrival.and_then(|arrival| arrival.warning()));
-    result.warnings.extend(validity_warning(&result.fits));
-    if let Some(plan) = work.plan.habitat.as_ref().filter(|_| is_by_stability(work.plan)) {
-        gate_by_stability((work, plan), estimator.as_ref(), &mut result, observer)?;
-    }
-    result.habitats = habitats(work.plan.habitat.as_ref(), &mut result)?;
-    result.predicted_pass_fraction = predicted_pass(work, &result);
-    result.warnings.extend(result.predicted_pass_fraction.and_then(pass_warning));
-    Ok(result)
+    Ok(Fitted { estimator, fits, noise })
 }
 
 fn arrival(work: VoxelWork<'_>) -> Result<Option<Arrival>> {
@@ -274,16 +313,6 @@ fn validity_warning(fits: &Fits) -> Option<String> {
     })
 }
 
-/// The settings with the noise level that they need.
-fn with_noise(settings: FitSettings, noise: Option<&NoiseEstimate>) -> Result<FitSettings> {
-    match (settings.needs_sigma(), noise) {
-        (Some(what), None) => Err(Error::value(format!("`{what}` needs a noise level"))
-            .at_field("noise.method")
-            .hint("give the noise level (`--sigma`, noise.sigma), or another noise.method")),
-        (_, noise) => Ok(FitSettings { sigma: noise.map(|noise| noise.level.sigma()), ..settings }),
-    }
-}
-
 /// The estimator that a plan asks for; `arrival` is that of the bolus in a dynamic series.
 pub(super) fn estimator(
     plan: &FitPlan,
@@ -292,20 +321,7 @@ pub(super) fn estimator(
     settings: &FitSettings,
 ) -> Result<Box<dyn Estimator>> {
     if let (Some(dynamic), Some(arrival)) = (&plan.dynamic, arrival) {
-        let t10 = match dynamic.t10 {
-            T10::ValueMs(value) => T10Source::Uniform(value / 1e3),
-            T10::Map(_) => T10Source::PerVoxel,
-        };
-        let window = IntegrationWindow::from_duration_s(dynamic.window_s).ok_or_else(|| {
-            Error::value(format!("{} s is not 30, 60, 90, 120 or 180", dynamic.window_s))
-                .at_field("dynamic.window_s")
-        })?;
-        let dynamic_settings = DynamicSettings {
-            relaxivity_per_s_per_mm: dynamic.relaxivity_per_s_per_mm,
-            t10,
-            arrival_s: arrival.time_s(),
-            window,
-        };
+        let dynamic_settings = measure::dynamic_settings(dynamic, protocol, arrival.time_s())?;
         return Ok(if plan.model == measure::IAUC {
             Box::new(measure::dynamic_estimator(protocol, &dynamic_settings)?)
         } else {
@@ -316,69 +332,11 @@ pub(super) fn estimator(
     measure::model_estimator(&plan.model, protocol, settings)
 }
 
-fn noise(
-    work: VoxelWork<'_>,
-    fits: &Fits,
-    arrival: Option<Arrival>,
-) -> Result<Option<NoiseEstimate>> {
-    let Some(choice) = noise_choice(&work.plan.noise) else { return Ok(None) };
-    let repeats = repeats(&work.loaded.protocol);
-    let frames: Vec<usize> = (0..arrival.map_or(0, |a| a.n_baseline_frames())).collect();
-    let times = match &work.loaded.protocol {
-        Protocol::Dynamic(dynamic) => &dynamic.frame_times_s()[..frames.len()],
-        _ => &[],
-    };
-    let amplitudes = fits.estimates.last().cloned().unwrap_or_default();
-    let residuals = Residuals {
-        residual_sum_of_squares: &fits.residual_sum_of_squares,
-        degrees_of_freedom: &fits.degrees_of_freedom,
-        amplitudes: &amplitudes,
-    };
-    let inputs = NoiseInputs {
-        series: &work.loaded.series,
-        mask: work.region,
-        repeats: &repeats,
-        residuals: arrival.is_none().then_some(residuals),
-        air: None,
-        baseline: arrival.map(|_| Baseline { frames: &frames, frame_times_s: times }),
-        n_channels: work.plan.noise.n_channels,
-    };
-    select::estimate(choice, &inputs).map(Some)
-}
-
-/// What the plan asks for; `None` where it wants no noise level.
-fn noise_choice(plan: &NoisePlan) -> Option<NoiseChoice> {
-    if let Some(sigma) = plan.sigma {
-        return Some(NoiseChoice::Given { sigma, distribution: NoiseDistribution::Rician });
-    }
-    if plan.method == "none" {
-        return None;
-    }
-    let named = NoiseMethod::from_name(&plan.method);
-    Some(named.map_or(NoiseChoice::Automatic, NoiseChoice::Method))
-}
-
-/// Groups of volumes that were weighted alike and are at least two.
-fn repeats(protocol: &Protocol) -> Vec<Vec<usize>> {
-    let Protocol::Diffusion(diffusion) = protocol else { return Vec::new() };
-    let b_values = diffusion.b_values_s_per_mm2();
-    let mut groups: Vec<Vec<usize>> = Vec::new();
-    for (volume, b) in b_values.iter().enumerate() {
-        let same = |group: &&mut Vec<usize>| b_values[group[0]].total_cmp(b).is_eq();
-        match groups.iter_mut().find(same) {
-            Some(group) => group.push(volume),
-            None => groups.push(vec![volume]),
-        }
-    }
-    groups.retain(|group| group.len() >= 2);
-    groups
-}
-
 /// What the Cramér–Rao bound says of the gate, before any voxel is drawn.
 fn predicted_pass(work: VoxelWork<'_>, result: &VoxelResult) -> Option<f64> {
-    let is_gated = !result.uncertainties.is_empty() && !is_by_stability(work.plan);
+    let is_gated = !result.uncertainties.is_empty() && work.plan.gate.minimum_stability.is_none();
     let sigma = result.noise.as_ref().filter(|_| is_gated)?.level.sigma();
-    let selection = if result.habitats.is_some() { Selection::Habitat } else { Selection::Gated };
+    let selection = if result.groups.is_some() { Selection::Habitat } else { Selection::Gated };
     let estimate = mean(&result.values(0, &result.places(selection)))?;
     if result.parameters.len() != 2 {
         return None;
@@ -404,93 +362,13 @@ fn predicted_pass(work: VoxelWork<'_>, result: &VoxelResult) -> Option<f64> {
 }
 
 /// Median of the amplitude (the last parameter) over σ; NaN where no amplitude is fitted.
-fn snr0(fits: &Fits, sigma: f64) -> f64 {
+fn snr0(fits: &Fits, arrival: Option<Arrival>, noise: Option<&NoiseEstimate>) -> f64 {
+    // The last parameter of a dynamic series is no amplitude of the signal.
+    let (Some(noise), None) = (noise, arrival) else { return f64::NAN };
     if fits.estimates.len() < 2 {
         return f64::NAN;
     }
     let amplitudes = fits.estimates.last().into_iter().flatten().copied();
     let finite: Vec<f64> = amplitudes.filter(|amplitude| amplitude.is_finite()).collect();
-    Sorted::new(&finite).map_or(f64::NAN, |sorted| sorted.median() / sigma)
-}
-
-fn is_by_stability(plan: &FitPlan) -> bool {
-    plan.gate.minimum_stability.is_some()
-}
-
-/// Judges the voxels again by how firmly they belong to the habitats of all usable voxels.
-fn gate_by_stability(
-    (work, plan): (VoxelWork<'_>, &HabitatPlan),
-    estimator: &dyn Estimator,
-    result: &mut VoxelResult,
-    observer: &dyn Observer,
-) -> Result<()> {
-    let n_warnings = result.warnings.len();
-    let found = habitats(Some(plan), result)?;
-    // What is said here is said again of the habitats that are kept.
-    result.warnings.truncate(n_warnings);
-    let Some(habitats) = found else { return Ok(()) };
-    let mut labels = vec![None; result.fits.n_voxels()];
-    for (place, label) in result.places(Selection::Gated).into_iter().zip(&habitats.labels) {
-        labels[place] = Some(*label);
-    }
-    let noise = result.noise.as_ref();
-    let measured = Measured { estimator, fits: &result.fits, noise };
-    let clustered = Clustered { habitats: &habitats, columns: columns(plan, result), labels };
-    let stability = trust::stabilities(work, measured, &clustered, observer)?;
-    let sigma = noise.map(|noise| noise.level.sigma());
-    result.gate = trust::gate_of(work.plan, &result.fits, Grounds::Stability(&stability), sigma)?;
-    Ok(())
-}
-
-/// The parameters that are clustered, by their place in the model.
-fn columns(plan: &HabitatPlan, result: &VoxelResult) -> Vec<usize> {
-    let joint = result.parameters.iter().enumerate().skip(1);
-    let joint = joint.filter(|(_, p)| plan.joint_parameters.iter().any(|n| n == p.short_name));
-    std::iter::once(0).chain(joint.map(|(index, _)| index)).collect()
-}
-
-fn reason(reduction: Reduction) -> &'static str {
-    match reduction {
-        Reduction::FewVoxels => "fewer than 30 voxels",
-        Reduction::NoSpread => "all voxels are equal",
-        Reduction::FewDistinctValues => "too few different values",
-        Reduction::Criterion => "the Bayesian information criterion prefers one component",
-        Reduction::NoPartition => "a habitat stayed empty",
-    }
-}
-
-fn habitats(plan: Option<&HabitatPlan>, result: &mut VoxelResult) -> Result<Option<Habitats>> {
-    let Some(plan) = plan else { return Ok(None) };
-    if result.gate.is_insufficient() {
-        result.warnings.push(format!(
-            "{} of {} voxels are left after the gate: too few for a number",
-            result.gate.keep.len(),
-            result.gate.n_voxels()
-        ));
-        return Ok(None);
-    }
-    let places = result.places(Selection::Gated);
-    let columns: Vec<Vec<f64>> =
-        columns(plan, result).into_iter().map(|index| result.values(index, &places)).collect();
-    let columns: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
-    let settings = habitat::Settings {
-        number: match plan.clusters {
-            0 => Number::Automatic,
-            k => Number::Fixed(k),
-        },
-        method: match plan.method.as_str() {
-            "gaussian_mixture" => Method::GaussianMixture,
-            _ => Method::KMeans,
-        },
-        reported: match plan.report.as_str() {
-            "highest" => Reported::Highest,
-            _ => Reported::Lowest,
-        },
-        ..habitat::Settings::default()
-    };
-    let habitats = habitat::cluster(&columns, &settings)?;
-    if let Some(reduction) = habitats.reduction {
-        result.warnings.push(format!("one habitat only: {}", reason(reduction)));
-    }
-    Ok(Some(habitats))
+    Sorted::new(&finite).map_or(f64::NAN, |sorted| sorted.median() / noise.level.sigma())
 }

@@ -124,7 +124,7 @@ fn a_pipeline_that_is_no_toml_or_does_nothing_is_refused() {
     refused_pipeline(
         "[study]\ndataset = \"d\"\n[gate]\nrange_ms = [1, 2]\n[[fit]]\nmodel = \"adc\"\n",
         "error: `gate.range_ms`: unknown key\n  --> p.toml:4:1\n   = hint: known here: \
-         maximum_uncertainty, minimum_r_squared, minimum_stability, range_mm2_per_s\n",
+         maximum_uncertainty, minimum_r_squared, minimum_stability, range_mm2_per_s, reading, relative_to\n",
     );
 }
 

@@ -7,6 +7,7 @@
 
 mod bids_input;
 mod cli;
+mod cohort_trials;
 mod coverage;
 mod golden_dce;
 mod golden_fits;

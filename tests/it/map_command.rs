@@ -277,3 +277,35 @@ fn exchange_between_plasma_and_tissue_is_recovered() {
         }
     }
 }
+
+/// Angles that are 15 % off make T1 a quarter wrong; the map of the transmit field puts that right.
+#[test]
+fn a_map_of_the_transmit_field_corrects_the_flip_angles() {
+    let (angles_deg, repetition_time_s) = ([2.0, 5.0, 10.0, 15.0, 20.0], 0.005);
+    let field = |voxel: usize| 0.85 + 6e-4 * (voxel % 500) as f64;
+    let t1_s = |voxel: usize| 0.6 + 2e-3 * (voxel % 500) as f64;
+    let folder = series(SHAPE, &angles_deg, |voxel, _, degrees| {
+        let angle = (field(voxel) * degrees).to_radians();
+        let e = (-repetition_time_s / t1_s(voxel)).exp();
+        1e4 * angle.sin() * (1.0 - e) / (1.0 - e * angle.cos())
+    });
+    let here = folder.path();
+    let grid = Grid::new(SHAPE, Affine::from_spacing([2.0; 3], [0.0; 3]).unwrap()).unwrap();
+    let write = |name: &str, factor: f64| {
+        let map = Volume::from_fn(grid, |voxel| (factor * field(voxel)) as f32);
+        write_series_map(&here.join(name), &[map], &Header::of_grid(grid), None).unwrap();
+    };
+    write("b1.nii.gz", 1.0);
+    write("percent.nii.gz", 100.0);
+    let options = ["--flip-angles-deg", "2,5,10,15,20", "--repetition-time-ms", "5"];
+    map(here, "t1_vfa", &options);
+    assert!(worst(&voxels(here, "t1vfa_T1map"), t1_s) > 0.2);
+    map(here, "t1_vfa", &[&options[..], &["--b1-map", "b1.nii.gz"]].concat());
+    // Single precision of images and field, twice the relative error of the angle.
+    assert!(worst(&voxels(here, "t1vfa_T1map"), t1_s) < 1e-4);
+    let command = ["map", "t1_vfa", "series.nii.gz", "-o", "m", "-q"];
+    let field = ["--b1-map", "percent.nii.gz"];
+    let wrong = biomarker(here, &[&command[..], &options, &field].concat());
+    assert_eq!(wrong.code, 65, "{}", wrong.stderr);
+    assert!(wrong.stderr.contains("percent is divided by 100"), "{}", wrong.stderr);
+}

@@ -179,6 +179,7 @@ impl Study {
             },
             mask: None,
             t10: None,
+            b1_map: None,
             relaxivity_per_s_per_mm: 4.5,
             arrival: ArterialCurve::Region,
             window_s: 60.0,

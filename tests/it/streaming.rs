@@ -56,6 +56,7 @@ fn request<'a>(model: &str, images: &'a [PathBuf], output: &'a Path) -> MapReque
         acquisition: AcquisitionPlan::default(),
         mask: None,
         t10: None,
+        b1_map: None,
         relaxivity_per_s_per_mm: 4.5,
         arrival: ArterialCurve::Region,
         artery: None,

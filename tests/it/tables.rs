@@ -127,9 +127,11 @@ fn schemas_offer_only_what_every_reader_knows() {
             "exclusions",
             "tumours",
             "classes",
+            "sweeps",
             "thickness",
             "knees",
             "paired",
+            "transforms",
             "qc",
             "runs"
         ]

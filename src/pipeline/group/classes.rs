@@ -69,7 +69,11 @@ fn rows_of(plan: &TumourPlan, tumours: &Table, parameter: &str) -> Result<Vec<Tu
             let mean = real(tumours, &format!("{prefix}_mean"), row)?;
             let standard_deviation = real(tumours, &format!("{prefix}_sd"), row)?;
             let n = integer(tumours, &format!("{prefix}_n"), row)?.unwrap_or(0) as usize;
-            Ok(mean.map(|mean| Summary { mean, standard_deviation, n, standard_error: None }))
+            let standard_error = match prefix {
+                "method" => real(tumours, "method_stderr", row)?,
+                _ => None,
+            };
+            Ok(mean.map(|mean| Summary { mean, standard_deviation, n, standard_error }))
         };
         rows.push(Tumour {
             subject: subject(tumours, row)?,
@@ -125,6 +129,9 @@ impl Parameter {
                     self.summaries.iter().find(|s| s.class == *class && s.selection == selection);
                 if let Some(summary) = of_class {
                     row = class_columns(row, prefix, summary);
+                    if selection == Selection::Method {
+                        row = measurement_columns(row, summary);
+                    }
                 }
                 let p = self.tests[index].kruskal_wallis.as_ref().map(|test| test.p);
                 row = row.optional_real(&format!("{prefix}_p_kruskal_wallis"), p);
@@ -175,10 +182,23 @@ fn class_columns<'t>(row: Row<'t>, prefix: &str, summary: &ClassSummary) -> Row<
         .optional_real(&name("sd_between"), summary.sd_between)
         .optional_real(&name("percent"), summary.percent_uncertainty)
         .optional_real(&name("within_rms"), summary.sd_within)
+        .optional_real(&name("within_percent"), summary.percent_within)
         .optional_real(&name("pooled_sd"), summary.sd_pooled)
+        .optional_real(&name("pooled_percent"), summary.percent_pooled)
         .optional_real(&name("sem"), summary.standard_error)
+        .optional_real(&name("sem_percent"), summary.percent_standard_error)
+        .optional_real(&name("bootstrap95_low"), summary.bootstrap_interval_95.map(|i| i[0]))
+        .optional_real(&name("bootstrap95_high"), summary.bootstrap_interval_95.map(|i| i[1]))
         .optional_real(&name("ci95_low"), interval.map(|[low, _]| low))
         .optional_real(&name("ci95_high"), interval.map(|[_, high]| high))
+}
+
+/// What the standard errors of the tumours leave of the class.
+fn measurement_columns<'t>(row: Row<'t>, summary: &ClassSummary) -> Row<'t> {
+    row.optional_real("method_measurement_error", summary.measurement_error)
+        .optional_real("method_measurement_percent", summary.percent_measurement_error)
+        .optional_real("method_sd_between_intrinsic", summary.sd_between_intrinsic)
+        .optional_real("method_intrinsic_percent", summary.percent_intrinsic)
 }
 
 fn pair_columns<'t>(row: Row<'t>, prefix: &str, pair: &ClassPair) -> Row<'t> {

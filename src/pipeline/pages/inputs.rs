@@ -76,7 +76,7 @@ fn t10(result: &SessionResult<'_>, fit: &FitResult<'_>) -> Option<String> {
     match (&fit.plan.dynamic.as_ref()?.t10, &fit.item.t10_map) {
         (_, Some(path)) => Some(result.item.relative(path)),
         (T10::ValueMs(value), None) => Some(format!("{} ms everywhere", shown(*value))),
-        (T10::Map(_), None) => None,
+        (T10::Map(_) | T10::Unknown, None) => None,
     }
 }
 

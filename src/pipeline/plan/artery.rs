@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::source::{QueryPlan, query};
 use crate::acquisition::PlasmaCurve;
 use crate::error::{Error, Result};
 use crate::perfusion::{ArterialInput, Compartment, Hematocrit, MeasuredCurve, plasma_curve};
@@ -23,6 +24,13 @@ pub enum ArteryCurve {
     },
     /// Population curve of Georgiou.
     Georgiou,
+    /// Mean of a region in the artery, drawn on the same series.
+    Region {
+        /// The mask.
+        query: QueryPlan,
+        /// Longitudinal relaxation time of blood before contrast, ms.
+        t10_ms: f64,
+    },
     /// A table of times (s, on the axis of the frames) and concentrations (mM).
     Measured {
         /// Times, s.
@@ -57,7 +65,7 @@ impl ArteryPlan {
             "georgiou" => Ok(ArteryCurve::Georgiou),
             _ => Err(Error::value(format!("no population curve is called `{name}`"))
                 .at_field("arterial_input")
-                .hint("one of parker, weinmann, georgiou; or give a measured curve")),
+                .hint("one of parker, weinmann, georgiou, or measured with a mask of the artery")),
         }
     }
 
@@ -75,6 +83,9 @@ impl ArteryPlan {
                 ArterialInput::Weinmann { dose_mmol_per_kg: *dose_mmol_per_kg }
             }
             ArteryCurve::Georgiou => ArterialInput::Georgiou { compartment: self.compartment()? },
+            ArteryCurve::Region { .. } => {
+                return Err(Error::internal("the artery has not been measured yet"));
+            }
             ArteryCurve::Measured { times_s, concentrations_mmol_per_l } => {
                 ArterialInput::Measured(MeasuredCurve::new(
                     times_s.clone(),
@@ -102,16 +113,51 @@ impl ArteryPlan {
     }
 }
 
-/// Reads `arterial_input`, `compartment` and `hematocrit`; `None` where no input is named.
+/// Reads `arterial_input`, `artery`, `artery_t10_ms`, `compartment` and `hematocrit`; `None` where no
+/// input is named.
 pub(super) fn artery(table: &Section<'_>) -> Option<ArteryPlan> {
     let compartment = table.text("compartment");
     let hematocrit = table.number_within("hematocrit", Hematocrit::DEFAULT.fraction(), [0.0, 0.7]);
-    let name = table.text("arterial_input")?;
+    let dose = table.number_within("dose_mmol_per_kg", DEFAULT_DOSE_MMOL_PER_KG, [1e-3, 10.0]);
+    let region = region(table);
+    let name = table.text("arterial_input").or_else(|| region.as_ref().map(|_| MEASURED.into()))?;
+    if name == MEASURED {
+        let curve = region.or_else(|| {
+            let error = Error::value("is missing: the mask of the artery")
+                .hint("as in artery = { suffix = \"mask\", label = \"aorta\" }");
+            table.refuse("artery", error);
+            None
+        })?;
+        // Signals of an artery are those of whole blood.
+        let compartment = Some(compartment.unwrap_or_else(|| "blood".into()));
+        return Some(ArteryPlan { curve, compartment, hematocrit });
+    }
     match ArteryPlan::population(&name) {
+        Ok(ArteryCurve::Weinmann { .. }) => {
+            let curve = ArteryCurve::Weinmann { dose_mmol_per_kg: dose };
+            Some(ArteryPlan { curve, compartment, hematocrit })
+        }
         Ok(curve) => Some(ArteryPlan { curve, compartment, hematocrit }),
         Err(error) => {
             table.refuse("arterial_input", error);
             None
         }
     }
+}
+
+/// What `arterial_input` says where the curve is measured on the series.
+const MEASURED: &str = "measured";
+
+fn region(table: &Section<'_>) -> Option<ArteryCurve> {
+    let query = query(table, "artery");
+    let t10_ms = table
+        .number("artery_t10_ms")
+        .map(|_| table.number_within("artery_t10_ms", 1600.0, [100.0, 5000.0]));
+    let query = query?;
+    if t10_ms.is_none() {
+        let error = Error::value("is missing: T1 of blood before contrast")
+            .hint("about 1440 ms at 1.5 T and 1650 ms at 3 T; lower with less haematocrit");
+        table.refuse("artery_t10_ms", error);
+    }
+    Some(ArteryCurve::Region { query, t10_ms: t10_ms? })
 }

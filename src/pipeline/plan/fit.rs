@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use super::artery::{ArteryPlan, artery};
+use super::habitat::{HabitatPlan, Order, habitat};
 use super::source::{QueryPlan, RegionPlan, query, query_of, region};
-use super::voxels::{self, GatePlan, HabitatPlan, NoisePlan, UncertaintyPlan};
+use super::voxels::{self, GatePlan, NoisePlan, Reading, RelativeTo, UncertaintyPlan};
 use crate::acquisition::ProtocolKind;
 use crate::error::{Error, Result};
 use crate::fit::{EchoChoice, FitMethod, FitSettings};
@@ -24,6 +25,8 @@ pub struct FitPlan {
     pub series: Option<QueryPlan>,
     /// The region of interest; the whole image where it is not given.
     pub region: Option<RegionPlan>,
+    /// Whether the volumes of the series are brought onto one another first.
+    pub motion: Motion,
     /// Name of the estimator: one of [`FitMethod::ALL`].
     pub estimator: String,
     /// Whether the first echo is left out.
@@ -32,6 +35,8 @@ pub struct FitPlan {
     pub truncate_below_noise: bool,
     /// Smallest b-value that is used, s/mm².
     pub b_min_s_per_mm2: f64,
+    /// Map of the transmit field, flip angle over the nominal one, for T1 by variable flip angles.
+    pub b1_map: Option<QueryPlan>,
     /// What was played out, where no sidecar says it.
     pub acquisition: AcquisitionPlan,
     /// Settings of dynamic series.
@@ -61,6 +66,17 @@ pub struct AcquisitionPlan {
     pub repetition_time_ms: Option<f64>,
 }
 
+/// What is done about movement between the volumes of a series.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Motion {
+    /// Nothing.
+    #[default]
+    None,
+    /// Every volume is moved rigidly onto the reference and interpolated.
+    Rigid,
+}
+
 /// When the bolus comes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -79,6 +95,21 @@ pub enum T10 {
     ValueMs(f64),
     /// A map in s in the dataset.
     Map(QueryPlan),
+    /// Not known: only the relative enhancement can be measured.
+    Unknown,
+}
+
+/// What is integrated.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AreaVariant {
+    /// Concentration, mM·s.
+    #[default]
+    Concentration,
+    /// Signal over baseline signal − 1, s.
+    RelativeEnhancement,
+    /// Concentration over that in the artery in the same window, a pure number.
+    BloodNormalised,
 }
 
 /// Settings of dynamic series.
@@ -92,6 +123,8 @@ pub struct DynamicPlan {
     pub arrival: Arrival,
     /// Length of the integration window, s.
     pub window_s: f64,
+    /// What is integrated.
+    pub variant: AreaVariant,
     /// What flows in the artery, where a model of tissue needs it.
     pub artery: Option<ArteryPlan>,
 }
@@ -123,20 +156,22 @@ fn fit(section: Section<'_>, root: &Section<'_>) -> Option<FitPlan> {
         name: section.text("name").or_else(|| model.clone()).unwrap_or_default(),
         series: query(&section, "series"),
         region: region(&section),
+        motion: section.choice(
+            "motion",
+            &[("none", Motion::None), ("rigid", Motion::Rigid)],
+            Motion::default(),
+        ),
         estimator: section.choice("estimator", &estimators, FitMethod::default().name()).to_owned(),
         skip_first_echo: section.flag("skip_first_echo").unwrap_or_default(),
         truncate_below_noise: section.flag("truncate_below_noise").unwrap_or_default(),
         b_min_s_per_mm2: section.number_within("b_min_s_per_mm2", 0.0, [0.0, 5000.0]),
+        b1_map: query(&section, "b1_map"),
         acquisition: acquisition(&section),
         dynamic: is_dynamic.then(|| dynamic(&section)),
         noise: voxels::noise(&section, root),
         uncertainty: voxels::uncertainty(&section, root),
         gate: voxels::gate(&section, root, unit),
-        habitat: voxels::habitat(
-            &section,
-            &parameters,
-            if is_dynamic { "highest" } else { "lowest" },
-        ),
+        habitat: habitat(&section, &parameters, if is_dynamic { "highest" } else { "lowest" }),
         model: model.unwrap_or_default(),
     };
     if plan.noise.method == "none" && plan.uncertainty.pseudo_experiments > 0 {
@@ -145,6 +180,7 @@ fn fit(section: Section<'_>, root: &Section<'_>) -> Option<FitPlan> {
         section.refuse("noise.method", error);
     }
     refuse_stability(&section, &plan);
+    refuse_uncertainty(&section, &plan);
     refuse_without_noise(&plan, &section);
     section.finish();
     (!plan.model.is_empty()).then_some(plan)
@@ -168,6 +204,23 @@ fn refuse_stability(section: &Section<'_>, plan: &FitPlan) {
     section.refuse("gate.minimum_stability", error);
 }
 
+/// Uncertainties that the rest of the plan cannot give.
+fn refuse_uncertainty(section: &Section<'_>, plan: &FitPlan) {
+    let order = plan.habitat.as_ref().map(|habitat| habitat.order);
+    if plan.gate.relative_to == RelativeTo::HabitatMean
+        && matches!(order, None | Some(Order::GateCluster))
+    {
+        let error = Error::value("`habitat_mean` needs habitats before the gate")
+            .hint("set habitat.order to cluster_gate or fit_cluster_fit");
+        section.refuse("gate.relative_to", error);
+    }
+    if plan.gate.reading != Reading::StandardDeviation && plan.uncertainty.early_stop {
+        let error = Error::value("an early stop is decided by the standard deviation alone")
+            .hint("leave out `uncertainty.early_stop`, or `gate.reading`");
+        section.refuse("gate.reading", error);
+    }
+}
+
 /// What cannot be followed where no noise level is asked for.
 fn refuse_without_noise(plan: &FitPlan, section: &Section<'_>) {
     let has_noise = plan.noise.method != "none" || plan.noise.sigma.is_some();
@@ -188,6 +241,7 @@ impl FitPlan {
     pub fn settings(&self) -> Result<FitSettings> {
         Ok(FitSettings {
             method: FitMethod::from_name(&self.estimator)?,
+            transmit_field: self.b1_map.is_some(),
             b_value_min_s_per_mm2: (self.b_min_s_per_mm2 > 0.0).then_some(self.b_min_s_per_mm2),
             echoes: EchoChoice {
                 skip_first_echo: self.skip_first_echo,
@@ -247,16 +301,13 @@ fn listed(table: &Section<'_>, key: &'static str, [low, high]: [f64; 2]) -> Opti
 
 fn dynamic(section: &Section<'_>) -> DynamicPlan {
     let table = section.section("dynamic");
-    let map = table.section("t10_map");
-    let map = map.is_present().then(|| query_of(&map)).flatten();
-    let value_ms = table.number("t10_ms");
-    if value_ms.is_some() == map.is_some() {
-        let error = Error::value("exactly one of `t10_ms` and `t10_map` is needed")
-            .hint("concentration cannot be had without T1 before contrast");
-        table.refuse("t10_ms", error);
-    }
-    let value_ms = value_ms.map(|_| table.number_within("t10_ms", 1200.0, [5.0, 10_000.0]));
-    let t10 = map.map_or(T10::ValueMs(value_ms.unwrap_or(1200.0)), T10::Map);
+    let variants = [
+        ("concentration", AreaVariant::Concentration),
+        ("relative_enhancement", AreaVariant::RelativeEnhancement),
+        ("blood_normalised", AreaVariant::BloodNormalised),
+    ];
+    let variant = table.choice("variant", &variants, AreaVariant::default());
+    let t10 = t10(&table, variant);
     let arrival = table.number("arrival_s").map_or(Arrival::Region, Arrival::GivenS);
     let relaxivity_per_s_per_mm = table.number_within("relaxivity_per_s_per_mm", 4.5, [0.1, 100.0]);
     let window_s = table.number("window_s").unwrap_or(60.0);
@@ -265,6 +316,28 @@ fn dynamic(section: &Section<'_>) -> DynamicPlan {
         table.refuse("window_s", error);
     }
     let artery = artery(&table);
+    if variant == AreaVariant::BloodNormalised && artery.is_none() {
+        let error = Error::value("`blood_normalised` needs the concentration in the artery")
+            .hint("set arterial_input = \"parker\", or \"measured\" with a mask of the artery");
+        table.refuse("arterial_input", error);
+    }
     table.finish();
-    DynamicPlan { t10, relaxivity_per_s_per_mm, arrival, window_s, artery }
+    DynamicPlan { t10, relaxivity_per_s_per_mm, arrival, window_s, variant, artery }
+}
+
+fn t10(table: &Section<'_>, variant: AreaVariant) -> T10 {
+    let map = table.section("t10_map");
+    let map = map.is_present().then(|| query_of(&map)).flatten();
+    let value_ms = table.number("t10_ms");
+    let is_free = variant == AreaVariant::RelativeEnhancement && value_ms.is_none();
+    if is_free && map.is_none() {
+        return T10::Unknown;
+    }
+    if value_ms.is_some() == map.is_some() {
+        let error = Error::value("exactly one of `t10_ms` and `t10_map` is needed")
+            .hint("without T1 before contrast there is only variant = \"relative_enhancement\"");
+        table.refuse("t10_ms", error);
+    }
+    let value_ms = value_ms.map(|_| table.number_within("t10_ms", 1200.0, [5.0, 10_000.0]));
+    map.map_or(T10::ValueMs(value_ms.unwrap_or(1200.0)), T10::Map)
 }

@@ -6,6 +6,7 @@
 mod artery;
 mod cohort;
 mod fit;
+mod habitat;
 mod source;
 mod thickness;
 mod voxels;
@@ -14,11 +15,12 @@ use std::path::{Path, PathBuf};
 
 pub use artery::{ArteryCurve, ArteryPlan, DEFAULT_DOSE_MMOL_PER_KG};
 pub use cohort::{CohortPlan, KneePlan, TumourPlan};
-pub use fit::{AcquisitionPlan, Arrival, DynamicPlan, FitPlan, T10};
+pub use fit::{AcquisitionPlan, AreaVariant, Arrival, DynamicPlan, FitPlan, Motion, T10};
+pub use habitat::{HabitatPlan, JointPlan, Order, Summary};
 use serde::Serialize;
 pub use source::{InputPlan, QueryPlan, RegionPlan};
 pub use thickness::ThicknessPlan;
-pub use voxels::{GatePlan, HabitatPlan, NoisePlan, UncertaintyPlan};
+pub use voxels::{GatePlan, NoisePlan, Reading, RelativeTo, UncertaintyPlan};
 
 use super::spec::{Problems, Section, Spec};
 use crate::error::{Error, Result};
@@ -55,6 +57,9 @@ pub struct Plan {
     pub input: Vec<InputPlan>,
     /// What is fitted in every session.
     pub fit: Vec<FitPlan>,
+    /// Habitats in the space of several fits.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub joint_habitat: Vec<JointPlan>,
     /// Cartilage thickness, where it is measured.
     pub thickness: Option<ThicknessPlan>,
     /// Statistics over all subjects, where there are any.
@@ -101,6 +106,8 @@ fn from_sections(spec: &Spec, problems: &Problems) -> Option<Plan> {
     let study = study(spec.path(), root.section("study"));
     let input = source::inputs(spec.path(), &root);
     let fit = fit::fits(&root);
+    let names: Vec<&str> = fit.iter().map(|fit| fit.name.as_str()).collect();
+    let joint_habitat = habitat::joint_habitats(&root, &names);
     let thickness = thickness::thickness(&root);
     let cohort = cohort::cohort(&root);
     if fit.is_empty() && thickness.is_none() {
@@ -114,7 +121,7 @@ fn from_sections(spec: &Spec, problems: &Problems) -> Option<Plan> {
     source::check_inputs(&input, &fit, thickness.as_ref(), problems);
     source::check_knees(&study, &fit, thickness.as_ref(), problems);
     root.finish();
-    Some(Plan { study, input, fit, thickness, cohort })
+    Some(Plan { study, input, fit, joint_habitat, thickness, cohort })
 }
 
 fn study(path: &Path, section: Section<'_>) -> Option<StudyPlan> {

@@ -50,6 +50,9 @@ pub struct RegionPlan {
     pub labels: Vec<u32>,
     /// Smallest fraction of a voxel that must lie in the region when it is carried to another grid.
     pub minimum_fraction: f64,
+    /// The image that the region was drawn on, where it is to be registered rigidly to the series;
+    /// else scanner coordinates carry the region.
+    pub register_from: Option<QueryPlan>,
 }
 
 /// One series named by its path, with what no sidecar says.
@@ -77,6 +80,15 @@ pub struct InputPlan {
     /// Map of T10 in s for a dynamic series.
     #[serde(skip)]
     pub t10_map: Option<PathBuf>,
+    /// The mask of the artery of a dynamic series.
+    #[serde(skip)]
+    pub artery: Option<PathBuf>,
+    /// The image that the region was drawn on, where it is registered to the series.
+    #[serde(skip)]
+    pub register_from: Option<PathBuf>,
+    /// Map of the transmit field.
+    #[serde(skip)]
+    pub b1_map: Option<PathBuf>,
 }
 
 /// Reads the query under `key`: `{ suffix = "dwi", datatype = "dwi", acq = "rightknee" }`.
@@ -124,9 +136,10 @@ pub(super) fn region(section: &Section<'_>) -> Option<RegionPlan> {
     }
     let name = table.text("name").unwrap_or_else(|| "region".into());
     let minimum_fraction = table.number_within("minimum_fraction", 0.5, [0.0, 1.0]);
+    let register_from = query(&table, "register_from");
     table.finish();
     let labels = labels.iter().map(|&label| label as u32).collect();
-    Some(RegionPlan { name, query: image?, labels, minimum_fraction })
+    Some(RegionPlan { name, query: image?, labels, minimum_fraction, register_from })
 }
 
 /// Reads `[[input]]`; paths are relative to the pipeline file.
@@ -153,6 +166,9 @@ fn input(base: &Path, section: Section<'_>) -> InputPlan {
         bval: file(section.text("bval")),
         region: file(section.text("region")),
         t10_map: file(section.text("t10_map")),
+        artery: file(section.text("artery")),
+        register_from: file(section.text("register_from")),
+        b1_map: file(section.text("b1_map")),
     };
     section.finish();
     input

@@ -1,9 +1,8 @@
-//! What happens to voxels after they are fitted: noise, pseudo-experiments, gate, habitats.
+//! What happens to voxels after they are fitted: noise, pseudo-experiments, gate.
 
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::model::Parameter;
 use crate::pipeline::spec::Section;
 use crate::unit::Unit;
 
@@ -28,6 +27,32 @@ pub struct UncertaintyPlan {
     pub smear: String,
     /// Whether a voxel is done once the gate is decided.
     pub early_stop: bool,
+    /// Pseudo-experiments of the whole region, gate and habitats included; 0 switches them off.
+    pub region_pseudo_experiments: u32,
+}
+
+/// What the uncertainty of a voxel is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reading {
+    /// SD over the pseudo-experiments.
+    #[default]
+    StandardDeviation,
+    /// Half of the width of the central 68 % of the pseudo-experiments.
+    HalfInterval,
+    /// Standard error of the fit, from its covariance: the Cramér–Rao bound at the estimate.
+    CramerRao,
+}
+
+/// What the uncertainty of a voxel is divided by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RelativeTo {
+    /// The estimate of the voxel.
+    #[default]
+    Voxel,
+    /// The mean of its habitat.
+    HabitatMean,
 }
 
 /// Which voxels are kept.
@@ -35,6 +60,10 @@ pub struct UncertaintyPlan {
 pub struct GatePlan {
     /// Largest relative uncertainty of a kept voxel.
     pub maximum_uncertainty: f64,
+    /// What the uncertainty is.
+    pub reading: Reading,
+    /// What it is divided by.
+    pub relative_to: RelativeTo,
     /// Smallest R² of a kept voxel, where it is asked for.
     pub minimum_r_squared: Option<f64>,
     /// Smallest fraction of pseudo-experiments of a kept voxel that stay in its habitat, where that
@@ -44,18 +73,10 @@ pub struct GatePlan {
     pub range: Option<[f64; 2]>,
 }
 
-/// Groups of voxels within the region.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct HabitatPlan {
-    /// `k_means` or `gaussian_mixture`.
-    pub method: String,
-    /// Number of habitats; 0 lets the Bayesian information criterion choose 1 to 3.
-    pub clusters: usize,
-    /// `lowest` or `highest` mean is the habitat that is reported.
-    pub report: String,
-    /// Parameters of the same fit that are clustered together with the headline, by short name.
-    pub joint_parameters: Vec<String>,
-}
+/// Pseudo-experiments of a region where none are asked for: its standard error is known to 7 %.
+const REGION_DEFAULT: u64 = 100;
+/// Most of them: each keeps one number per voxel in memory.
+const REGION_MAX: u64 = 2000;
 
 /// Receiver channels that can be combined.
 const CHANNELS: std::ops::RangeInclusive<u64> = 1..=128;
@@ -104,11 +125,17 @@ pub(super) fn uncertainty(fit: &Section<'_>, root: &Section<'_>) -> UncertaintyP
     }
     let smear = section.choice("smear", &[("signal", "signal"), ("map", "map")], "signal");
     let early_stop = section.flag("early_stop").unwrap_or(false);
+    let of_region = section.count("region_pseudo_experiments").unwrap_or(REGION_DEFAULT);
+    if of_region > REGION_MAX || (1..20).contains(&of_region) {
+        let error = Error::value(format!("{of_region} is neither 0 nor 20 to {REGION_MAX}"));
+        section.refuse("region_pseudo_experiments", error);
+    }
     section.finish();
     UncertaintyPlan {
         pseudo_experiments: pseudo_experiments.min(1_000_000) as u32,
         smear: smear.to_owned(),
         early_stop,
+        region_pseudo_experiments: of_region.min(REGION_MAX) as u32,
     }
 }
 
@@ -125,6 +152,11 @@ fn range_key(unit: Unit) -> (&'static str, f64) {
     }
 }
 
+const UNCERTAINTY_KEYS: [&str; 4] =
+    ["pseudo_experiments", "smear", "early_stop", "region_pseudo_experiments"];
+const GATE_KEYS: [&str; 5] =
+    ["maximum_uncertainty", "reading", "relative_to", "minimum_r_squared", "minimum_stability"];
+
 /// Refuses what no fit can take from the pipeline's own `[noise]`, `[uncertainty]` and `[gate]`;
 /// `units` are those of the fits.
 pub(super) fn finish_defaults(root: &Section<'_>, units: &[Unit]) {
@@ -132,11 +164,8 @@ pub(super) fn finish_defaults(root: &Section<'_>, units: &[Unit]) {
         [] => vec![RANGE_MS, RANGE_MM2_PER_S, RANGE_MMOL_S_PER_L],
         units => units.iter().map(|unit| range_key(*unit).0).collect(),
     };
-    let known: [(&'static str, &[&'static str]); 3] = [
-        ("noise", &["method", "sigma"]),
-        ("uncertainty", &["pseudo_experiments", "smear", "early_stop"]),
-        ("gate", &["maximum_uncertainty", "minimum_r_squared", "minimum_stability"]),
-    ];
+    let known: [(&'static str, &[&'static str]); 3] =
+        [("noise", &["method", "sigma"]), ("uncertainty", &UNCERTAINTY_KEYS), ("gate", &GATE_KEYS)];
     for (table, keys) in known {
         let section = root.section(table);
         section.know(keys);
@@ -152,6 +181,14 @@ pub(super) fn finish_defaults(root: &Section<'_>, units: &[Unit]) {
 pub(super) fn gate(fit: &Section<'_>, root: &Section<'_>, unit: Option<Unit>) -> GatePlan {
     let section = fit.section_with_defaults("gate", root);
     let maximum_uncertainty = section.number_within("maximum_uncertainty", 0.10, [1e-6, 1e6]);
+    let readings = [
+        ("standard_deviation", Reading::StandardDeviation),
+        ("half_interval", Reading::HalfInterval),
+        ("cramer_rao", Reading::CramerRao),
+    ];
+    let reading = section.choice("reading", &readings, Reading::default());
+    let relations = [("voxel", RelativeTo::Voxel), ("habitat_mean", RelativeTo::HabitatMean)];
+    let relative_to = section.choice("relative_to", &relations, RelativeTo::default());
     let minimum_r_squared = section
         .number("minimum_r_squared")
         .map(|_| section.number_within("minimum_r_squared", 0.0, [0.0, 1.0]));
@@ -171,35 +208,12 @@ pub(super) fn gate(fit: &Section<'_>, root: &Section<'_>, unit: Option<Unit>) ->
         }
     });
     section.finish();
-    GatePlan { maximum_uncertainty, minimum_r_squared, minimum_stability, range }
-}
-
-/// Reads `[habitat]`; none where the table is not written for this fit or the pipeline.
-pub(super) fn habitat(
-    fit: &Section<'_>,
-    parameters: &[Parameter],
-    default_report: &'static str,
-) -> Option<HabitatPlan> {
-    let section = fit.section("habitat");
-    if !section.is_present() {
-        return None;
+    GatePlan {
+        maximum_uncertainty,
+        reading,
+        relative_to,
+        minimum_r_squared,
+        minimum_stability,
+        range,
     }
-    let methods = [("k_means", "k_means"), ("gaussian_mixture", "gaussian_mixture")];
-    let method = section.choice("method", &methods, "k_means").to_owned();
-    let reports = [("lowest", "lowest"), ("highest", "highest")];
-    let report = section.choice("report", &reports, default_report).to_owned();
-    let clusters = section.count("clusters").unwrap_or(2);
-    if clusters > 9 {
-        section.refuse("clusters", Error::value(format!("{clusters} is not 0 (auto) to 9")));
-    }
-    let joint_parameters = section.texts("joint_parameters").unwrap_or_default();
-    let names: Vec<&str> = parameters.iter().skip(1).map(|p| p.short_name).collect();
-    if let Some(unknown) = joint_parameters.iter().find(|name| !names.contains(&name.as_str())) {
-        let error = Error::value(format!("`{unknown}` is no further parameter of this model"))
-            .hint(format!("there are: {}", names.join(", ")));
-        section.refuse("joint_parameters", error);
-    }
-    section.finish();
-    let clusters = clusters.min(9) as usize;
-    Some(HabitatPlan { method, clusters, report, joint_parameters })
 }

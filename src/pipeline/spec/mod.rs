@@ -122,12 +122,29 @@ fn set(root: &mut toml::Table, change: &str) -> Result<()> {
     let mut parts: Vec<&str> = key.trim().split('.').collect();
     let last = parts.pop().filter(|last| !last.is_empty()).ok_or_else(|| refuse("no key"))?;
     let mut table = root;
-    for part in parts {
+    let mut parts = parts.into_iter();
+    while let Some(part) = parts.next() {
         let entry = table.entry(part).or_insert_with(|| toml::Value::Table(toml::Table::default()));
-        table = entry.as_table_mut().ok_or_else(|| refuse("the key is not a table"))?;
+        table = match entry {
+            toml::Value::Table(table) => table,
+            toml::Value::Array(list) => {
+                let name = parts.next().ok_or_else(|| refuse("the key is a list"))?;
+                named(list, name).ok_or_else(|| refuse("nothing in the list has that name"))?
+            }
+            _ => return Err(refuse("the key is not a table")),
+        };
     }
     table.insert(last.to_owned(), value);
     Ok(())
+}
+
+/// The table of `list` whose `name`, or `model` where it has none, is `wanted`.
+fn named<'a>(list: &'a mut [toml::Value], wanted: &str) -> Option<&'a mut toml::Table> {
+    let name = |table: &toml::Table| {
+        let name = table.get("name").or_else(|| table.get("model"));
+        name.and_then(toml::Value::as_str) == Some(wanted)
+    };
+    list.iter_mut().filter_map(toml::Value::as_table_mut).find(|table| name(table))
 }
 
 #[cfg(test)]
@@ -177,6 +194,16 @@ mod tests {
         assert_eq!(root.section("gate").number("maximum"), Some(0.2));
         assert_eq!(root.section("new").text("name").as_deref(), Some("knee"));
         assert_eq!(root.numbers("list"), Some(vec![1.0, 2.0]));
+        let text = "[[fit]]\nname = \"a\"\n[[fit]]\nmodel = \"b\"\n";
+        let changes = ["fit.a.gate.maximum=1", "fit.b.gate.maximum=2"].map(String::from);
+        let spec = Spec::parse(Path::new("a.toml"), text.into(), &changes).unwrap();
+        let root = spec.section(&problems);
+        let fits = root.sections("fit");
+        let maxima = fits.iter().map(|fit| fit.section("gate").number("maximum"));
+        assert_eq!(maxima.collect::<Vec<_>>(), [Some(1.0), Some(2.0)]);
+        for wrong in ["fit.a", "fit.c.gate=1", "fit.a.name.b=1"] {
+            assert!(Spec::parse(Path::new("a.toml"), text.into(), &[wrong.into()]).is_err());
+        }
         let wrong = ["gate".to_owned()];
         assert!(Spec::parse(Path::new("a.toml"), String::new(), &wrong).is_err());
     }

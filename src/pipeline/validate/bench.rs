@@ -228,6 +228,7 @@ impl<'a> Bench<'a> {
             acquisition,
             mask: None,
             t10: dynamic.map(|dynamic| T10Input::Map(&dynamic.t10)),
+            b1_map: None,
             relaxivity_per_s_per_mm: dynamic.map_or(4.5, |d| d.relaxivity_per_s_per_mm),
             arrival,
             window_s: 60.0,

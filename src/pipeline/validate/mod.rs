@@ -7,6 +7,7 @@
 
 mod bench;
 mod cartilage;
+mod cohort;
 mod comparison;
 mod coverage;
 mod diffusion;
@@ -18,6 +19,7 @@ mod relaxation;
 use std::path::Path;
 
 pub use bench::Fate;
+pub use cohort::{Check, CohortReport, cohort};
 pub use comparison::{Comparison, Judged, Verdict};
 pub use coverage::{
     Cell, CoverageReport, CoverageRow, CoverageSettings, coverage, expected_coverage,

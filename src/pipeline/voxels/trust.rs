@@ -43,20 +43,11 @@ pub(super) enum Grounds<'a> {
     Stability(&'a [f64]),
 }
 
-impl<'a> Grounds<'a> {
-    /// Relative uncertainty, unless there is none or stability comes later.
-    pub(super) fn of(plan: &FitPlan, uncertainties: &'a [Uncertainty]) -> Self {
-        match uncertainties.first() {
-            Some(first) if plan.gate.minimum_stability.is_none() => {
-                Self::Uncertainty(&first.relative)
-            }
-            _ => Self::Fit,
-        }
-    }
-}
-
 /// How the plan wants pseudo-experiments; none where it wants none or there is no noise level.
-fn settings(work: VoxelWork<'_>, noise: Option<&NoiseEstimate>) -> Option<PseudoExperiments> {
+pub(super) fn settings(
+    work: VoxelWork<'_>,
+    noise: Option<&NoiseEstimate>,
+) -> Option<PseudoExperiments> {
     let plan = &work.plan.uncertainty;
     let noise = noise.filter(|_| plan.pseudo_experiments > 0)?;
     // Around observed magnitudes Rician draws would add the noise floor a second time.

@@ -6,16 +6,16 @@ mod provenance;
 mod region;
 mod voxel;
 
-pub use cohort::{CLASSES, TUMOURS};
+pub use cohort::{CLASSES, SWEEPS, TUMOURS};
 pub use knee::{KNEES, PAIRED, THICKNESS};
-pub use provenance::{QC, RUNS};
+pub use provenance::{QC, RUNS, TRANSFORMS};
 pub use region::{EXCLUSIONS, HABITATS, HISTOGRAMS, REGIONS};
 pub use voxel::VOXELS;
 
 use super::{Column, Schema};
 
 /// Every table, in the order of the data dictionary.
-pub static SCHEMAS: [&Schema; 12] = [
+pub static SCHEMAS: [&Schema; 14] = [
     &VOXELS,
     &REGIONS,
     &HISTOGRAMS,
@@ -23,9 +23,11 @@ pub static SCHEMAS: [&Schema; 12] = [
     &EXCLUSIONS,
     &TUMOURS,
     &CLASSES,
+    &SWEEPS,
     &THICKNESS,
     &KNEES,
     &PAIRED,
+    &TRANSFORMS,
     &QC,
     &RUNS,
 ];
@@ -62,7 +64,7 @@ mod tests {
             assert_eq!(names.len(), schema.columns.len(), "{}", schema.name);
         }
         let tables: BTreeSet<&str> = SCHEMAS.iter().map(|schema| schema.name).collect();
-        assert_eq!(tables.len(), 12);
+        assert_eq!(tables.len(), SCHEMAS.len());
     }
 
     #[test]

@@ -22,6 +22,40 @@ pub static QC: Schema = Schema {
     ],
 };
 
+/// One row per rigid transform.
+///
+/// A position p of the fixed image lies at R·(p − c) + c + t of the moving one, in scanner mm (right,
+/// anterior, superior); R turns about x, then y, then z.
+pub static TRANSFORMS: Schema = Schema {
+    name: "transforms",
+    version: 1,
+    row: "participant x session x fit x moving image",
+    columns: &[
+        PARTICIPANT.required(),
+        SESSION,
+        Column::text("fit", "fit whose series was aligned").required(),
+        Column::text("kind", "motion: a volume onto the reference; region: the drawn-on image")
+            .required(),
+        Column::integer("volume", "number of the volume, from 0; null for the drawn-on image"),
+        Column::text("outcome", "registered, or start_kept where nothing better was found")
+            .required(),
+        Column::real("angle_x_rad", "rad", "turn about the axis to the right"),
+        Column::real("angle_y_rad", "rad", "turn about the axis to anterior"),
+        Column::real("angle_z_rad", "rad", "turn about the axis to superior"),
+        Column::real("translation_x_mm", "mm", "shift to the right"),
+        Column::real("translation_y_mm", "mm", "shift to anterior"),
+        Column::real("translation_z_mm", "mm", "shift to superior"),
+        Column::real("centre_x_mm", "mm", "centre of the turns, to the right"),
+        Column::real("centre_y_mm", "mm", "centre of the turns, to anterior"),
+        Column::real("centre_z_mm", "mm", "centre of the turns, to superior"),
+        Column::real("displacement_max_mm", "mm", "largest displacement of a compared voxel"),
+        Column::real("metric_before", "1", "likeness of the images at the start"),
+        Column::real("metric_after", "1", "likeness of the images under the transform"),
+        Column::real("overlap", "1", "compared voxels that lie in the moving image"),
+        EXCLUSION_REASON,
+    ],
+};
+
 /// One row per processed participant and session.
 pub static RUNS: Schema = Schema {
     name: "runs",

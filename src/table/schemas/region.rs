@@ -79,7 +79,7 @@ pub static HISTOGRAMS: Schema = Schema {
 /// One row per cluster and parameter.
 pub static HABITATS: Schema = Schema {
     name: "habitats",
-    version: 1,
+    version: 2,
     row: "participant x session x region x parameter x cluster",
     columns: &[
         PARTICIPANT.required(),
@@ -100,8 +100,10 @@ pub static HABITATS: Schema = Schema {
         Column::real("sd", "units", "estimate of the habitat's standard deviation"),
         Column::real("intrinsic_sd", "units", "sd without the spread that voxel noise explains"),
         Column::real("stability", "1", "mean fraction of replicas that stay in their cluster"),
+        Column::real("n_corr", "1", "neighbouring voxels that carry the information of one"),
         Column::real("bic", "1", "Bayesian information criterion of the clustering"),
         Column::real("silhouette", "1", "mean silhouette of the clustering"),
+        Column::integer("gap_k", "clusters by the gap statistic; null where the number was given"),
         EXCLUSION_REASON,
     ],
 };

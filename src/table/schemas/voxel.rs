@@ -7,7 +7,7 @@ use crate::table::{Column, Schema};
 /// columns are the same whatever was fitted.
 pub static VOXELS: Schema = Schema {
     name: "voxels",
-    version: 1,
+    version: 2,
     row: "voxel x parameter",
     columns: &[
         PARTICIPANT.required(),
@@ -28,6 +28,11 @@ pub static VOXELS: Schema = Schema {
         Column::text("status", "why the fit ended, by the name in the status map").required(),
         Column::boolean("keep", "whether the quality gate kept the voxel; null without a gate"),
         Column::integer("habitat", "cluster of the voxel, from 1 by rising centroid"),
+        Column::single(
+            "stability",
+            "1",
+            "fraction of the pseudo-experiments that stay in its habitat",
+        ),
         Column::single("depth", "1", "depth in the cartilage: 0 at the bone, 1 at the surface"),
         EXCLUSION_REASON,
     ],

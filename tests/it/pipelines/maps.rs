@@ -44,9 +44,9 @@ fn every_image_has_the_affine_of_its_source_bit_for_bit_and_says_where_it_comes_
             n_images += 1;
         }
     }
-    // Six tumours of 7 maps (u, R² and χ² included), status, keep and habitat for ADC, 4 + 3 for
-    // IAUC60, which has no R²; eight sessions of two knees with 7 maps, status, keep and thickness.
-    assert_eq!(n_images, 6 * (10 + 7) + 8 * 2 * 10);
+    // Six tumours of 9 maps (u, stability, R², χ² and what is shrunken included), status, keep and
+    // habitat for ADC, 6 + 3 for IAUC60, which has no R²; eight sessions of two knees with 7 maps, status, keep and thickness.
+    assert_eq!(n_images, 6 * (12 + 9) + 8 * 2 * 10);
 }
 
 #[test]
@@ -56,7 +56,8 @@ fn maps_carry_the_units_of_their_suffix() {
         let output = run.output();
         for (name, _) in images(&output) {
             let suffix = name.trim_end_matches(".nii.gz").rsplit('_').next().unwrap().to_owned();
-            let is_relative = ["U_", "Rsquared_", "Chisquare_"].iter().any(|x| name.contains(x));
+            let relative = ["U_", "Stability_", "Rsquared_", "Chisquare_"];
+            let is_relative = relative.iter().any(|label| name.contains(label));
             let expected = match suffix.as_str() {
                 "dseg" | "mask" => continue,
                 _ if is_relative => "1",

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::fit::FitSettings;
 use crate::model::{Estimator, Fit, FitStatus, VoxelData};
 use crate::noise::NoiseDistribution;
-use crate::perfusion::{IntegrationWindow, SpoiledGradientEcho, T10Source};
+use crate::perfusion::{IaucVariant, IntegrationWindow, SpoiledGradientEcho, T10Source};
 use crate::pipeline::measure::{self, DynamicSettings};
 
 /// One truth and how it is measured.
@@ -151,6 +151,7 @@ pub(super) fn area_under_curve() -> Result<Case> {
         t10: T10Source::Uniform(t10_s),
         arrival_s,
         window: IntegrationWindow::Seconds60,
+        variant: IaucVariant::Concentration,
     };
     let baseline = SpoiledGradientEcho::new(&dynamic, relaxivity)?
         .with_baseline(AMPLITUDE, t10_s)

@@ -1,0 +1,119 @@
+//! One simulated cohort through the whole way: written as a dataset, run as a pipeline, compared
+//! with its truth. Nothing but the files goes from one to the other.
+
+use std::path::Path;
+
+use super::observer::Observer;
+use super::plan::Plan;
+use super::run::{Fresh, RunOptions, run};
+use super::simulated;
+use super::spec::Spec;
+use crate::error::{Error, ErrorKind, Result};
+use crate::io::parquet;
+use crate::simulate::{NeuroblastomaSettings, TruthRow, neuroblastoma};
+use crate::table::Table;
+use crate::table::schemas::TUMOURS;
+
+/// The pipeline of the simulated cohort, as it is shipped.
+const PIPELINE: &str = include_str!("../../pipelines/neuroblastoma_cohort.toml");
+
+/// One parameter of one tumour, measured and true.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// Such as `sub-01`.
+    pub participant_id: String,
+    /// Class of the tumour.
+    pub class: String,
+    /// `adc`, `iauc60` or a variant of it.
+    pub parameter: String,
+    /// True mean over the viable voxels, unit of the parameter.
+    pub truth: f64,
+    /// Mean over all voxels.
+    pub naive: Option<f64>,
+    /// Mean by the method; `None` where too little is left.
+    pub method: Option<f64>,
+    /// Standard error of the latter.
+    pub standard_error: Option<f64>,
+    /// Mean without a gate; `None` where it cannot be had.
+    pub shrunken: Option<f64>,
+    /// Fraction of the voxels that the gate kept.
+    pub kept_fraction: f64,
+}
+
+/// Simulates one cohort, runs the shipped pipeline once with each of `changes`, and compares; the
+/// results in that order. Everything on the disk is gone afterwards.
+///
+/// Changes are as those of `--set`, such as `gate.maximum_uncertainty=0.2`.
+///
+/// # Errors
+///
+/// `Create` or `Write` as of the file system; `Configuration` when a change of the pipeline is
+/// wrong; the first session that failed.
+pub fn outcomes(
+    settings: &NeuroblastomaSettings,
+    changes: &[Vec<String>],
+    observer: &dyn Observer,
+) -> Result<Vec<Vec<Outcome>>> {
+    let folder = tempfile::tempdir()
+        .map_err(|error| Error::from_io(ErrorKind::Create, &std::env::temp_dir(), &error))?;
+    let dataset = folder.path().join("dataset");
+    let cohort = neuroblastoma(settings.clone())?;
+    let truth = simulated::write(&cohort, &dataset, &|_| ())?;
+    let mut all = Vec::with_capacity(changes.len());
+    for (index, changes) in changes.iter().enumerate() {
+        let mut plan = plan(changes)?;
+        plan.study.dataset = Some(dataset.clone());
+        plan.study.output = folder.path().join(format!("output-{index}"));
+        plan.study.seed = settings.seed;
+        let options = RunOptions { fresh: Fresh::Again, ..RunOptions::default() };
+        let summary = run(&plan, &options, observer)?;
+        if let Some((_, error)) = summary.failed.into_iter().next() {
+            return Err(error);
+        }
+        all.push(compared(&plan.study.output, &truth)?);
+    }
+    Ok(all)
+}
+
+/// The shipped pipeline with `changes`.
+fn plan(changes: &[String]) -> Result<Plan> {
+    let path = Path::new("pipelines/neuroblastoma_cohort.toml");
+    let spec = Spec::parse(path, PIPELINE.to_owned(), changes);
+    let plan = spec.and_then(|spec| Plan::check(&spec));
+    plan.map_err(|errors| {
+        errors.into_iter().next().unwrap_or_else(|| Error::internal("a plan without a fault"))
+    })
+}
+
+fn compared(output: &Path, truth: &[TruthRow]) -> Result<Vec<Outcome>> {
+    let tumours = parquet::read(&output.join("tables/tumours.parquet"), &TUMOURS)?;
+    (0..tumours.n_rows()).map(|row| outcome(&tumours, row, truth)).collect()
+}
+
+fn outcome(tumours: &Table, row: usize, truth: &[TruthRow]) -> Result<Outcome> {
+    let text = |name: &str| -> Result<String> {
+        Ok(tumours.texts(name)?.get(row).unwrap_or_default().to_owned())
+    };
+    let real = |name: &str| -> Result<Option<f64>> {
+        Ok(tumours.reals(name)?.get(row).copied().flatten())
+    };
+    let (participant_id, parameter) = (text("participant_id")?, text("parameter")?);
+    // Variants of a parameter, such as an area over that of blood, are called after it.
+    let is_meant = |truth: &&TruthRow| {
+        truth.participant_id == participant_id
+            && parameter.contains(truth.parameter)
+            && (truth.region.as_str(), truth.statistic) == ("viable", "mean")
+    };
+    let truth = truth.iter().find(is_meant).map(|truth| truth.value);
+    Ok(Outcome {
+        truth: truth.ok_or_else(|| Error::internal(format!("{parameter} has no truth")))?,
+        class: text("class")?,
+        naive: real("naive_mean")?,
+        method: real("method_mean")?,
+        standard_error: real("method_stderr")?,
+        shrunken: real("shrunken_mean")?,
+        kept_fraction: real("kept_fraction")?.unwrap_or(0.0),
+        participant_id,
+        parameter,
+    })
+}
