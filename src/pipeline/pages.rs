@@ -151,30 +151,37 @@ fn participant(plan: &Plan, result: &SessionResult<'_>) -> Option<Facts> {
     Some(Facts { title: "participant".into(), pairs })
 }
 
-fn answer(name: &str, features: Option<&FirstOrder>, factor: f64, detail: String) -> Answer {
-    let (value, percent) = match features {
+/// Mean and SD; `None` where too little is left for a number.
+fn answer(name: &str, number: Option<(f64, Option<f64>)>, factor: f64, detail: String) -> Answer {
+    let (value, percent) = match number {
         None => ("insufficient".to_owned(), String::new()),
-        Some(f) => match f.standard_deviation {
-            None => (shown(f.mean * factor), String::new()),
-            Some(sd) => {
-                (spread(f.mean * factor, sd * factor), format!("{:.0} %", 100.0 * sd / f.mean))
-            }
-        },
+        Some((mean, None)) => (shown(mean * factor), String::new()),
+        Some((mean, Some(sd))) => {
+            (spread(mean * factor, sd * factor), format!("{:.0} %", 100.0 * sd / mean))
+        }
     };
     Answer { name: name.to_owned(), value, percent, detail }
+}
+
+/// Voxels, median, and what the mean would vary by if everything after the scan were repeated.
+fn detail(features: Option<&FirstOrder>, standard_error: Option<f64>, factor: f64) -> String {
+    let Some(f) = features else { return String::new() };
+    let error = standard_error
+        .map(|error| format!(", standard error of the mean {}", shown(error * factor)));
+    let median = shown(f.median * factor);
+    format!("n = {} voxels, median {median}{}", f.n, error.unwrap_or_default())
 }
 
 fn headline(fit: &FitResult<'_>) -> Headline {
     let parameter = fit.headline();
     let factor = parameter.unit.page_factor();
     let of = |places: &[usize]| FirstOrder::of(&fit.voxels.values(0, places));
-    let detail = |features: Option<&FirstOrder>| {
-        features.map_or_else(String::new, |f| {
-            format!("n = {} voxels, median {}", f.n, shown(f.median * factor))
-        })
-    };
     let naive = of(&fit.voxels.places(Selection::Naive));
-    let method = rows::method_places(fit).and_then(|places| of(&places));
+    let places = rows::method_places(fit).and_then(|places| of(&places));
+    let method = fit.voxels.method.as_ref();
+    let error = method.and_then(|method| method.repeated?.standard_error);
+    let method = method.map(|method| (method.mean, method.standard_deviation));
+    let plain = naive.as_ref().map(|naive| (naive.mean, naive.standard_deviation));
     let gate = &fit.voxels.gate;
     let way = match (&fit.voxels.groups, &fit.plan.habitat) {
         (Some(groups), Some(plan)) if groups.habitats.k() > 1 => {
@@ -186,8 +193,8 @@ fn headline(fit: &FitResult<'_>) -> Headline {
         label: title(fit),
         unit: parameter.unit.page_symbol().into(),
         answers: vec![
-            answer(&way, method.as_ref(), factor, detail(method.as_ref())),
-            answer("voxel by voxel", naive.as_ref(), factor, detail(naive.as_ref())),
+            answer(&way, method, factor, detail(places.as_ref(), error, factor)),
+            answer("voxel by voxel", plain, factor, detail(naive.as_ref(), None, factor)),
         ],
         note: format!(
             "± is the standard deviation over voxels, in percent of the mean in brackets. The gate \
@@ -341,9 +348,13 @@ mod tests {
 
     #[test]
     fn an_answer_has_spread_and_percent_or_says_that_it_is_insufficient() {
-        let features = FirstOrder::of(&[1.0e-3, 1.2e-3, 1.4e-3]);
-        let said = answer("way", features.as_ref(), 1e3, String::new());
+        let said = answer("way", Some((1.2e-3, Some(2e-4))), 1e3, String::new());
         assert_eq!((said.value.as_str(), said.percent.as_str()), ("1.20 ± 0.20", "17 %"));
         assert_eq!(answer("way", None, 1e3, String::new()).value, "insufficient");
+        let features = FirstOrder::of(&[1.0e-3, 1.2e-3, 1.4e-3]);
+        assert_eq!(
+            detail(features.as_ref(), Some(1e-5), 1e3),
+            "n = 3 voxels, median 1.20, standard error of the mean 0.0100"
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! One simulated cohort through the whole way: written as a dataset, run as a pipeline, compared
 //! with its truth. Nothing but the files goes from one to the other.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::observer::Observer;
@@ -10,7 +11,7 @@ use super::simulated;
 use super::spec::Spec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::io::parquet;
-use crate::simulate::{NeuroblastomaSettings, TruthRow, neuroblastoma};
+use crate::simulate::{NeuroblastomaSettings, SimulatedCohort, TruthRow, neuroblastoma};
 use crate::table::Table;
 use crate::table::schemas::TUMOURS;
 
@@ -43,12 +44,12 @@ pub struct Outcome {
 /// Simulates one cohort, runs the shipped pipeline once with each of `changes`, and compares; the
 /// results in that order. Everything on the disk is gone afterwards.
 ///
-/// Changes are as those of `--set`, such as `gate.maximum_uncertainty=0.2`.
+/// Changes are as those of `--set`, such as `gate.maximum_uncertainty=0.2`. A session that fails, as
+/// where the images hold too much noise, is a tumour without a number.
 ///
 /// # Errors
 ///
-/// `Create` or `Write` as of the file system; `Configuration` when a change of the pipeline is
-/// wrong; the first session that failed.
+/// `Create` or `Write` as of the file system; `Configuration` when a change of the pipeline is wrong.
 pub fn outcomes(
     settings: &NeuroblastomaSettings,
     changes: &[Vec<String>],
@@ -66,11 +67,8 @@ pub fn outcomes(
         plan.study.output = folder.path().join(format!("output-{index}"));
         plan.study.seed = settings.seed;
         let options = RunOptions { fresh: Fresh::Again, ..RunOptions::default() };
-        let summary = run(&plan, &options, observer)?;
-        if let Some((_, error)) = summary.failed.into_iter().next() {
-            return Err(error);
-        }
-        all.push(compared(&plan.study.output, &truth)?);
+        run(&plan, &options, observer)?;
+        all.push(compared(&plan.study.output, &truth, &classes(&cohort))?);
     }
     Ok(all)
 }
@@ -85,35 +83,53 @@ fn plan(changes: &[String]) -> Result<Plan> {
     })
 }
 
-fn compared(output: &Path, truth: &[TruthRow]) -> Result<Vec<Outcome>> {
-    let tumours = parquet::read(&output.join("tables/tumours.parquet"), &TUMOURS)?;
-    (0..tumours.n_rows()).map(|row| outcome(&tumours, row, truth)).collect()
+/// Class of every participant, as the dataset says.
+fn classes(cohort: &SimulatedCohort) -> BTreeMap<String, String> {
+    let rows = cohort.tables.iter().flat_map(|table| &table.rows);
+    rows.filter_map(|row| Some((row.first()?.clone(), row.get(1)?.clone()))).collect()
 }
 
-fn outcome(tumours: &Table, row: usize, truth: &[TruthRow]) -> Result<Outcome> {
-    let text = |name: &str| -> Result<String> {
-        Ok(tumours.texts(name)?.get(row).unwrap_or_default().to_owned())
-    };
-    let real = |name: &str| -> Result<Option<f64>> {
-        Ok(tumours.reals(name)?.get(row).copied().flatten())
-    };
-    let (participant_id, parameter) = (text("participant_id")?, text("parameter")?);
+/// One outcome per tumour and parameter, whether the run has a row of it or not.
+fn compared(
+    output: &Path,
+    truth: &[TruthRow],
+    classes: &BTreeMap<String, String>,
+) -> Result<Vec<Outcome>> {
+    let path = output.join("tables/tumours.parquet");
+    let tumours =
+        if path.exists() { parquet::read(&path, &TUMOURS)? } else { Table::new(&TUMOURS) };
+    let viable =
+        truth.iter().filter(|row| (row.region.as_str(), row.statistic) == ("viable", "mean"));
+    viable.map(|row| outcome(&tumours, row, classes)).collect()
+}
+
+fn outcome(
+    tumours: &Table,
+    truth: &TruthRow,
+    classes: &BTreeMap<String, String>,
+) -> Result<Outcome> {
+    let participants = tumours.texts("participant_id")?;
+    let parameters = tumours.texts("parameter")?;
     // Variants of a parameter, such as an area over that of blood, are called after it.
-    let is_meant = |truth: &&TruthRow| {
-        truth.participant_id == participant_id
-            && parameter.contains(truth.parameter)
-            && (truth.region.as_str(), truth.statistic) == ("viable", "mean")
+    let is_meant = |row: &usize| {
+        participants.get(*row) == Some(truth.participant_id.as_str())
+            && parameters.get(*row).is_some_and(|name| name.contains(truth.parameter))
     };
-    let truth = truth.iter().find(is_meant).map(|truth| truth.value);
+    let row = (0..tumours.n_rows()).find(is_meant);
+    let real = |name: &str| -> Result<Option<f64>> {
+        let column = tumours.reals(name)?;
+        Ok(row.and_then(|row| column.get(row).copied().flatten()))
+    };
+    let parameter = row.and_then(|row| parameters.get(row)).unwrap_or(truth.parameter);
     Ok(Outcome {
-        truth: truth.ok_or_else(|| Error::internal(format!("{parameter} has no truth")))?,
-        class: text("class")?,
+        participant_id: truth.participant_id.clone(),
+        class: classes.get(&truth.participant_id).cloned().unwrap_or_default(),
+        parameter: parameter.to_owned(),
+        truth: truth.value,
         naive: real("naive_mean")?,
         method: real("method_mean")?,
         standard_error: real("method_stderr")?,
         shrunken: real("shrunken_mean")?,
         kept_fraction: real("kept_fraction")?.unwrap_or(0.0),
-        participant_id,
-        parameter,
     })
 }
