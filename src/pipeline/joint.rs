@@ -7,9 +7,9 @@ use super::plan::JointPlan;
 use super::session::FitResult;
 use super::voxels::Selection;
 use crate::error::{Error, Result};
-use crate::habitat::{self, Habitats};
+use crate::habitat::{self, Guard, Habitats};
 use crate::image::resample::resample_linear;
-use crate::image::{Grid, Volume};
+use crate::image::{Grid, Mask, Volume};
 
 /// What was found.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub struct JointResult<'a> {
     pub values: Vec<Vec<f64>>,
     /// Kept voxels of the first fit where another fit has no kept value.
     pub n_uncovered: usize,
+    /// Voxels that carry the information of one.
+    pub n_corr: f64,
     /// The habitats; none where fewer than thirty voxels are covered by all fits.
     pub habitats: Option<Habitats>,
 }
@@ -78,13 +80,29 @@ fn one<'a>(
         .map(|map| indices.iter().map(|&index| f64::from(map.voxels()[index])).collect())
         .collect();
     let columns: Vec<&[f64]> = values.iter().map(Vec::as_slice).collect();
+    let mut n_corr = 1.0;
     let habitats = if indices.len() < N_MIN {
         None
     } else {
-        Some(habitat::cluster(&columns, &plan.settings(1.0))?)
+        let mask = Mask::from_indices(grid, &indices)?;
+        n_corr = correlated_voxels(plan, &mask, &columns)?;
+        Some(habitat::cluster(&columns, &plan.settings(n_corr))?)
     };
     let n_uncovered = kept.len() - indices.len();
-    Ok(JointResult { plan, knee, fits: places, indices, values, n_uncovered, habitats })
+    Ok(JointResult { plan, knee, fits: places, indices, values, n_uncovered, n_corr, habitats })
+}
+
+/// Voxels that carry the information of one: of the fit where neighbours are most alike, because what
+/// was interpolated says least.
+fn correlated_voxels(plan: &JointPlan, mask: &Mask, columns: &[&[f64]]) -> Result<f64> {
+    let settings = habitat::Settings { guard: Guard::Never, ..plan.settings(1.0) };
+    let k = if plan.clusters == 0 { 2 } else { plan.clusters };
+    let labels = habitat::divide(columns, k, &settings)?.labels;
+    let mut largest = 1.0_f64;
+    for column in columns {
+        largest = largest.max(habitat::voxels_per_independent_value(mask, column, &labels)?);
+    }
+    Ok(largest)
 }
 
 /// The kept estimates of a fit on `grid`; NaN elsewhere.

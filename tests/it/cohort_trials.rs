@@ -150,6 +150,7 @@ fn joint_habitats_and_transforms_stand_in_their_tables() {
     let k = number(joint[0], "k") as usize;
     assert_eq!(joint.len(), 2 * k);
     assert!((1..=3).contains(&k) && number(joint[0], "gap_k") >= 1.0);
+    assert!(joint.iter().all(|row| number(row, "n_corr") >= 1.0));
     let fractions: f64 = joint.iter().map(|row| number(row, "fraction")).sum();
     assert!((fractions - 2.0).abs() < 1e-12);
     assert!(output.join("sub-05/dwi/sub-05_desc-adciauc60habitat_dseg.nii.gz").exists());

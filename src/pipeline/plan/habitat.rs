@@ -26,7 +26,8 @@ pub enum Order {
 pub enum Summary {
     /// Mean and SD of its voxels.
     Moments,
-    /// Component of a Gaussian mixture of all clustered voxels.
+    /// Component of a Gaussian mixture of all clustered voxels: where habitats come before the gate,
+    /// the gate is no part of it.
     MixtureComponent,
     /// A Gaussian fitted to the histogram of its voxels.
     GaussianHistogram,

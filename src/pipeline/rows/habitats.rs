@@ -80,6 +80,7 @@ impl Rows<'_> {
                         .real("centroid", habitat.centroid[column])
                         .real("mean", habitat.means[column])
                         .optional_real("sd", habitat.standard_deviations[column])
+                        .real("n_corr", joint.n_corr)
                         .optional_real("bic", bic)
                         .optional_real("silhouette", habitats.silhouette)
                         .optional_integer("gap_k", habitats.gap_k.map(|k| k as i64))

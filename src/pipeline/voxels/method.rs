@@ -319,13 +319,18 @@ impl Evidence<'_> {
         self.summary_of(habitats.as_ref(), (&places, &values), look.replicate)
     }
 
-    /// Voxels with a positive value in the range of the plan, in rising order.
+    /// Voxels with a positive value in the range of the plan, in rising order; how well the fit of a
+    /// voxel agrees with its samples is held.
     fn usable(&self, look: &Look<'_>) -> Vec<usize> {
+        let r_squared = &self.measured.fits.r_squared;
+        let least = self.work.plan.gate.minimum_r_squared;
         let [low, high] = self.work.plan.gate.range.unwrap_or([0.0, f64::INFINITY]);
         let is_usable = |&place: &usize| {
             let value = look.values[0][place];
             let is_inside = value > 0.0 && (low..=high).contains(&value);
-            is_inside && look.values.iter().all(|column| column[place].is_finite())
+            is_inside
+                && least.is_none_or(|least| r_squared[place] >= least)
+                && look.values.iter().all(|column| column[place].is_finite())
         };
         (0..look.values[0].len()).filter(is_usable).collect()
     }
