@@ -9,7 +9,7 @@ use crate::model::{Detail, Estimator, FitBlock, FitColumns, LaneData, StoredLane
 use crate::noise::NoiseLevel;
 
 /// Voxels per unit of work: large enough to hide the scheduling, small enough to share the end.
-const BLOCK_LEN: usize = 512;
+const BLOCK_LEN: usize = 2048;
 
 /// What [`voxelwise`] works on.
 #[derive(Clone, Copy)]

@@ -19,7 +19,7 @@ use crate::model::{Detail, Estimator, FitBlock, FitStatus, LaneData};
 use crate::pipeline::load::OpenSeries;
 
 /// Neighbouring voxels that are fitted at once.
-const BLOCK_VOXELS: usize = 512;
+const BLOCK_VOXELS: usize = 2048;
 
 /// What every tile is made of.
 #[derive(Clone, Copy)]

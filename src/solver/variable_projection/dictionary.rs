@@ -23,6 +23,8 @@ const HIDDEN_CURVATURE_MAX: f64 = 0.5;
 const NODES: [usize; 2] = [25, 385];
 /// Suprema come from differences between nodes; this covers what lies between.
 const SUPREMUM_MARGIN: f64 = 1.5;
+/// Steps of the finer dictionary per step.
+const FINER: usize = 4;
 
 /// Nodes along the curve of a basis.
 #[derive(Debug, Clone)]
@@ -51,12 +53,12 @@ struct Point {
 }
 
 impl Dictionary {
-    /// Samples the curve of `basis` over `bounds`.
+    /// Samples the curve of `basis` over `bounds`, and once more at a fraction of the spacing.
     ///
     /// # Errors
     ///
     /// `Value` when the curve is not finite, vanishes, or does not change inside the bounds.
-    pub(super) fn new<B: Basis>(basis: &B, weights: &[f64], bounds: [f64; 2]) -> Result<Self> {
+    pub(super) fn new<B: Basis>(basis: &B, weights: &[f64], bounds: [f64; 2]) -> Result<[Self; 2]> {
         let walk = walk(basis, weights, bounds)?;
         let length = walk.last().map_or(0.0, |end| end.0);
         if length < 1e-9 {
@@ -70,7 +72,8 @@ impl Dictionary {
         let coarse = at(NODES[0])?;
         let finer = coarse.curvature_change * coarse.spacing / HIDDEN_CURVATURE_MAX;
         let intervals = ((NODES[0] - 1) as f64 * finer).ceil() as usize;
-        at((intervals + 1).clamp(NODES[0], NODES[1]))
+        let n_nodes = (intervals + 1).clamp(NODES[0], NODES[1]);
+        Ok([at(n_nodes)?, at((n_nodes - 1) * FINER + 1)?])
     }
 
     fn at<B: Basis>(basis: &B, weights: &[f64], rates: Vec<f64>, length: f64) -> Result<Self> {

@@ -186,9 +186,9 @@ impl<B: Basis> VariableProjection<B> {
             ))
             .at_field("bounds"));
         }
-        let dictionary = Dictionary::new(&basis, &weights, bounds)?;
+        let [dictionary, finer] = Dictionary::new(&basis, &weights, bounds)?;
         let alike = weights.iter().all(|&weight| weight.to_bits() == 1.0_f64.to_bits());
-        let lanes = if alike { Lanes::new(&basis, bounds, &dictionary) } else { None };
+        let lanes = if alike { Lanes::new(&basis, bounds, [&dictionary, &finer]) } else { None };
         Ok(Self { basis, weights, bounds, dictionary, lanes })
     }
 

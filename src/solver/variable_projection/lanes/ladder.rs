@@ -9,7 +9,7 @@
 use fearless_simd::{Simd, f64x8};
 
 use super::curve::InTurn;
-use super::mixed::{Chain, Mixed, REGISTERS};
+use super::mixed::{Chain, Mixed, SQUARES};
 use super::sums::powers;
 use super::uniform::{Terms, Uniform};
 use crate::solver::elementary::Elementary;
@@ -80,32 +80,19 @@ impl Ladder {
         uniform.then(|| Uniform { terms: Terms { n_samples }, scale: self.scale.clone() })
     }
 
-    /// Where few products reach every gap between neighbours.
+    /// Where squares of squares reach every gap between neighbours.
     pub(super) fn mixed(&self) -> Option<Mixed> {
-        let mut known = vec![0, 1];
-        let mut products = Vec::new();
-        let gap = |k: usize| if k == 0 { 0 } else { self.powers[k] - self.powers[k - 1] };
-        let mut gaps: Vec<u32> = (0..self.powers.len()).map(gap).collect();
-        gaps.sort_unstable();
-        for &gap in &gaps {
-            reach(gap, &mut known, &mut products);
-        }
-        if known.len() > REGISTERS {
+        let before = [0].iter().chain(&self.powers);
+        let gaps: Vec<u32> = self.powers.iter().zip(before).map(|(n, m)| n - m).collect();
+        if gaps.iter().any(|&gap| gap >= 1 << SQUARES) {
             return None;
         }
-        let register = |n: u32| known.iter().position(|&own| own == n);
-        let links: Option<Vec<usize>> = (0..self.powers.len()).map(|k| register(gap(k))).collect();
-        let (links, scale) = (links?, self.scale.clone());
         let double: Vec<[f64; 4]> = self.powers.iter().map(|&n| powers(f64::from(n))).collect();
         let single = double.iter().map(|powers| powers.map(|power| power as f32)).collect();
         Some(Mixed {
-            single: InTurn(Chain {
-                powers: single,
-                links: links.clone(),
-                products: products.clone(),
-            }),
-            double: InTurn(Chain { powers: double, links, products }),
-            scale,
+            single: InTurn(Chain { powers: single, gaps: gaps.clone() }),
+            double: InTurn(Chain { powers: double, gaps }),
+            scale: self.scale.clone(),
         })
     }
 }
@@ -118,31 +105,6 @@ fn common_step(a: f64, b: f64, slack: f64) -> f64 {
         (a, b) = (b, rest.abs());
     }
     a
-}
-
-/// Appends the products that make `power` from the `known` ones.
-fn reach(power: u32, known: &mut Vec<u32>, products: &mut Vec<[usize; 2]>) {
-    if known.contains(&power) {
-        return;
-    }
-    let pair = |known: &[u32]| {
-        (1..known.len()).rev().find_map(|i| {
-            let other = power.checked_sub(known[i])?;
-            known.iter().position(|&own| own == other).map(|j| [i, j])
-        })
-    };
-    if pair(known).is_none() {
-        let largest = known.iter().copied().filter(|&own| own < power).max().unwrap_or(1);
-        reach((power - largest).min(2 * largest), known, products);
-        if pair(known).is_none() {
-            reach(power / 2, known, products);
-            reach(power - power / 2, known, products);
-        }
-    }
-    if let Some(product) = pair(known) {
-        known.push(power);
-        products.push(product);
-    }
 }
 
 #[cfg(test)]
@@ -179,13 +141,9 @@ mod tests {
         ] {
             let ladder = Ladder::new(&abscissae).unwrap();
             let Some(mixed) = ladder.mixed() else { continue };
-            let mut registers = vec![0, 1];
-            for [a, b] in &mixed.double.0.products {
-                registers.push(registers[*a] + registers[*b]);
-            }
             let mut power = 0;
-            for (link, wanted) in mixed.double.0.links.iter().zip(&ladder.powers) {
-                power += registers[*link];
+            for (gap, wanted) in mixed.double.0.gaps.iter().zip(&ladder.powers) {
+                power += gap;
                 assert_eq!(power, *wanted, "{abscissae:?}");
             }
         }

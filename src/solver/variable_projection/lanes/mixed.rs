@@ -13,18 +13,16 @@ use super::ladder::Scale;
 use super::sums::Sums;
 use crate::solver::elementary::Elementary;
 
-/// Different powers that are kept at hand, 1 and x among them.
-pub(super) const REGISTERS: usize = 6;
+/// Squares of squares of x that are kept at hand: x, x², x⁴, …
+pub(super) const SQUARES: usize = 5;
 
-/// A chain of multiplications from x to all powers, in one precision.
+/// From power to power of x, in one precision.
 #[derive(Debug, Clone)]
 pub(super) struct Chain<T> {
     /// Power of each sample, rising, with its powers to the fourth.
     pub(super) powers: Vec<[T; 4]>,
-    /// Register that leads from the sample before to this one.
-    pub(super) links: Vec<usize>,
-    /// Registers 2, 3, … as products of two earlier ones.
-    pub(super) products: Vec<[usize; 2]>,
+    /// Steps from the sample before to this one, below 2^[`SQUARES`].
+    pub(super) gaps: Vec<u32>,
 }
 
 /// Samples at powers of x that few products reach.
@@ -35,10 +33,10 @@ pub(super) struct Mixed {
     pub(super) scale: Scale,
 }
 
-/// The registers and the power of the sample before.
+/// Squares of squares of x, and the power of the sample before.
 #[derive(Clone, Copy)]
 pub(super) struct Running<V: Copy> {
-    registers: [V; REGISTERS],
+    squares: [V; SQUARES],
     value: V,
 }
 
@@ -48,18 +46,21 @@ impl<T: Copy> Sampled<T> for Chain<T> {
 
     #[inline(always)]
     fn begin<S: Simd, V: Elementary<S, Element = T>>(&self, z: V) -> Running<V> {
-        let one = V::of(z.token(), 1.0);
-        let mut registers = [one; REGISTERS];
-        registers[1] = z;
-        for (i, &[a, b]) in self.products.iter().enumerate() {
-            registers[i + 2] = registers[a] * registers[b];
+        let mut squares = [z; SQUARES];
+        for i in 1..SQUARES {
+            squares[i] = squares[i - 1] * squares[i - 1];
         }
-        Running { registers, value: one }
+        Running { squares, value: V::of(z.token(), 1.0) }
     }
 
     #[inline(always)]
     fn value<S: Simd, V: Elementary<S, Element = T>>(&self, k: usize, state: &mut Running<V>) -> V {
-        state.value *= state.registers[self.links[k]];
+        let gap = self.gaps[k];
+        for (i, &square) in state.squares.iter().enumerate() {
+            if gap & (1 << i) != 0 {
+                state.value *= square;
+            }
+        }
         state.value
     }
 

@@ -57,6 +57,8 @@ use uniform::Uniform;
 const SAMPLES_MAX: usize = 32;
 /// Vectors of a tile.
 const VECTORS: usize = TILE_LEN / 16;
+/// Looks at a dictionary: the second is finer, for the lanes that the first leaves.
+pub(super) const SURVEYS: usize = 2;
 /// Arc below which lanes rest, rad, where samples lie near the curve, and where they need not.
 const REST: f32 = 0.02;
 const REST_SURVEYED: f32 = 2e-3;
@@ -82,7 +84,8 @@ struct Search {
     start: Start,
     aim: Aim,
     pace: Pace,
-    survey: Survey,
+    /// Each finer than the one before, for the lanes that it leaves.
+    surveys: [Survey; SURVEYS],
     /// What is left of the aim where the survey says which maximum is the highest.
     surveyed: Aim,
     /// 0, 1, 2, …: the rows of a tile stand in the order of the curve.
@@ -109,7 +112,7 @@ impl Lanes {
     pub(super) fn new<B: Basis>(
         basis: &B,
         bounds: [f64; 2],
-        dictionary: &Dictionary,
+        dictionaries: [&Dictionary; SURVEYS],
     ) -> Option<Self> {
         let level = Level::new();
         if basis.n_samples() > SAMPLES_MAX || !is_wide(level) {
@@ -117,11 +120,11 @@ impl Lanes {
         }
         let engine = match basis.lane_form()? {
             LaneForm::Exponential { abscissae } => {
-                exponential(&abscissae, basis, bounds, dictionary)
+                exponential(&abscissae, basis, bounds, dictionaries)
             }
             LaneForm::Saturation { pulses, time } => {
                 let curve = Saturation::new(&pulses, time);
-                let search = Search::new(basis, &curve, bounds, dictionary);
+                let search = Search::new(basis, &curve, bounds, dictionaries);
                 Engine::Saturation(curve, search)
             }
         };
@@ -214,19 +217,19 @@ fn exponential<B: Basis>(
     abscissae: &[f64],
     basis: &B,
     bounds: [f64; 2],
-    dictionary: &Dictionary,
+    dictionaries: [&Dictionary; SURVEYS],
 ) -> Engine {
     let ladder = Ladder::new(abscissae);
     if let Some(curve) = ladder.as_ref().and_then(Ladder::uniform) {
-        let search = Search::new(basis, &curve, bounds, dictionary);
+        let search = Search::new(basis, &curve, bounds, dictionaries);
         return Engine::Uniform(curve, search);
     }
     if let Some(curve) = ladder.as_ref().and_then(Ladder::mixed) {
-        let search = Search::new(basis, &curve, bounds, dictionary);
+        let search = Search::new(basis, &curve, bounds, dictionaries);
         return Engine::Mixed(curve, search);
     }
     let curve = Exponentials::new(abscissae);
-    let search = Search::new(basis, &curve, bounds, dictionary);
+    let search = Search::new(basis, &curve, bounds, dictionaries);
     Engine::Exponentials(curve, search)
 }
 
@@ -235,8 +238,9 @@ impl Search {
         basis: &B,
         curve: &C,
         bounds: [f64; 2],
-        dictionary: &Dictionary,
+        dictionaries: [&Dictionary; SURVEYS],
     ) -> Self {
+        let [dictionary, _] = dictionaries;
         let [a, b] = bounds.map(|rate| curve.coordinate(rate));
         let aim = Aim {
             bounds: [a.min(b), a.max(b)],
@@ -247,7 +251,7 @@ impl Search {
             start: Start::new(basis, curve, dictionary),
             aim,
             pace: Pace { rest: REST, step_max: curve.step_max() as f32 },
-            survey: Survey::new(curve, dictionary),
+            surveys: dictionaries.map(|dictionary| Survey::new(curve, dictionary)),
             surveyed: Aim { thresholds: Thresholds::NONE, ..aim },
             places: (0..basis.n_samples()).collect(),
         }
@@ -262,15 +266,26 @@ fn all<S: Simd, C: LaneCurve>(
     quantity: &Quantity,
     (columns, ended): Sink<'_, '_, '_>,
 ) -> usize {
-    let (mut buffers, mut tile, mut pending) = (Buffers::new(), Tile::new(), Pending::new());
+    let (mut buffers, mut tile) = (Buffers::new(), Tile::new());
+    let n_samples = search.places.len();
+    let mut pending = [Pending::new(n_samples), Pending::new(n_samples)];
     let (mut first, mut undecided) = (0, 0);
     loop {
         let is_last = first >= samples.n_lanes;
-        if pending.len() >= TILE_LEN || (is_last && pending.len() > 0) {
-            pending.fill(search.places.len());
-            let marks = surveyed(simd, (curve, search), &pending, quantity, &mut tile);
-            undecided += hand_out(&pending, marks, (&tile, quantity), columns, ended);
-            pending.advance(search.places.len());
+        if let Some(turn) = pending.iter().position(|own| own.is_due(is_last)) {
+            pending[turn].fill(n_samples);
+            let rows = pending[turn].rows(&search.places);
+            let survey = (search, &search.surveys[turn]);
+            let marks = surveyed(simd, (curve, survey), &rows, quantity, &mut tile);
+            let lanes = pending[turn].lanes();
+            let left = hand_out(lanes, marks, (&tile, quantity), columns, ended);
+            let [own, next] = &mut pending;
+            if turn == 0 {
+                next.take_over(own, left, n_samples);
+            } else {
+                undecided += left.count_ones() as usize;
+            }
+            pending[turn].advance(n_samples);
         } else if is_last {
             return undecided;
         } else {
@@ -283,22 +298,21 @@ fn all<S: Simd, C: LaneCurve>(
                 columns.take(&tile, (0, len), first, quantity.spread);
             }
             let endings = marks.endings(first, len);
-            pending.add(&endings, &rows);
+            pending[0].add(&endings, &rows);
             ended(endings);
             first += len;
         }
     }
 }
 
-/// Copies surveyed lanes to where they belong; returns how many are still undecided.
+/// Copies surveyed lanes to where they belong; returns those still undecided, a bit per slot.
 fn hand_out(
-    pending: &Pending,
+    lanes: &[usize],
     marks: Marks,
     (tile, quantity): (&Tile, &Quantity),
     columns: &mut LaneColumns<'_>,
     ended: &mut dyn FnMut(TileEndings),
-) -> usize {
-    let lanes = pending.lanes();
+) -> u32 {
     let endings = marks.endings(0, lanes.len());
     for (slot, &lane) in lanes.iter().enumerate() {
         let own = endings.only(slot, lane);
@@ -308,7 +322,7 @@ fn hand_out(
         }
         ended(own);
     }
-    endings.undecided().count_ones() as usize
+    endings.undecided()
 }
 
 /// Solves a tile into `columns` from `lane` on as far as certificates reach.
@@ -333,12 +347,11 @@ fn certified<S: Simd, C: LaneCurve>(
 #[inline(always)]
 fn surveyed<S: Simd, C: LaneCurve>(
     simd: S,
-    (curve, search): (&C, &Search),
-    pending: &Pending,
+    (curve, (search, survey)): (&C, (&Search, &Survey)),
+    rows: &TileRows<'_>,
     quantity: &Quantity,
     tile: &mut Tile,
 ) -> Marks {
-    let rows = pending.rows(&search.places);
     let near = &rows.single;
     let mut squares = [simd.splat_f32x16(0.0); VECTORS];
     for k in 0..near.len() {
@@ -351,7 +364,7 @@ fn surveyed<S: Simd, C: LaneCurve>(
     for norm in &mut norms {
         *norm = norm.sqrt();
     }
-    let sights: [Sight<S>; VECTORS] = search.survey.look(simd, near, &norms);
+    let sights: [Sight<S>; VECTORS] = survey.look(simd, near, &norms);
     let [low, high] = search.aim.single();
     let mut z = squares;
     let mut bounds = [[squares[0]; 2]; VECTORS];
@@ -365,8 +378,8 @@ fn surveyed<S: Simd, C: LaneCurve>(
     let pace = Pace { rest: REST_SURVEYED, ..search.pace };
     let climbed = climb(simd, curve, near, (&z, &bounds), pace);
     let sink = (quantity, &mut tile.columns());
-    let marks = settle_all((curve, &search.surveyed), &rows, (&climbed, &squares), sink, 0);
-    let highest = search.survey.is_highest((simd, curve), near, (&sights, &norms), &climbed);
+    let marks = settle_all((curve, &search.surveyed), rows, (&climbed, &squares), sink, 0);
+    let highest = survey.is_highest((simd, curve), near, (&sights, &norms), &climbed);
     let (mut is_highest, mut is_nowhere) = (0, 0);
     for g in 0..VECTORS {
         is_highest |= highest[g].to_bitmask() << (16 * g);

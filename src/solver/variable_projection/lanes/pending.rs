@@ -5,7 +5,6 @@
 //! Billeter, Olsson and Assarsson, "Efficient stream compaction on wide SIMD many-core
 //! architectures", Proc High Performance Graphics 2009, doi:10.1145/1572769.1572795.
 
-use super::SAMPLES_MAX;
 use super::report::{TILE_LEN, TileEndings};
 use super::rows::TileRows;
 use super::sums::Rows;
@@ -16,23 +15,24 @@ const CAPACITY: usize = 2 * TILE_LEN;
 /// Samples of waiting lanes, one place of the curve's tables after another, and whose they are.
 pub(super) struct Pending {
     lanes: [usize; CAPACITY],
-    single: [f32; CAPACITY * SAMPLES_MAX],
-    double: [f64; CAPACITY * SAMPLES_MAX],
+    single: Vec<f32>,
+    double: Vec<f64>,
     len: usize,
 }
 
 impl Pending {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(n_samples: usize) -> Self {
         Self {
             lanes: [0; CAPACITY],
-            single: [0.0; CAPACITY * SAMPLES_MAX],
-            double: [0.0; CAPACITY * SAMPLES_MAX],
+            single: vec![0.0; CAPACITY * n_samples],
+            double: vec![0.0; CAPACITY * n_samples],
             len: 0,
         }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.len
+    /// Whether a tile is together, or all that will come where no more `is_last`.
+    pub(super) fn is_due(&self, is_last: bool) -> bool {
+        self.len >= TILE_LEN || (is_last && self.len > 0)
     }
 
     /// Whose samples wait first, up to a tile.
@@ -59,6 +59,21 @@ impl Pending {
                 let to = k * CAPACITY + self.len;
                 self.single[to] = rows.single.at(k, lane);
                 self.double[to] = rows.double.at(k, lane);
+            }
+            self.len += 1;
+        }
+    }
+
+    /// Adds lanes of the first tile of `other`, a bit each.
+    pub(super) fn take_over(&mut self, other: &Self, mut lanes: u32, n_samples: usize) {
+        while lanes != 0 {
+            let slot = lanes.trailing_zeros() as usize;
+            lanes &= lanes - 1;
+            self.lanes[self.len] = other.lanes[slot];
+            for k in 0..n_samples {
+                let (to, from) = (k * CAPACITY + self.len, k * CAPACITY + slot);
+                self.single[to] = other.single[from];
+                self.double[to] = other.double[from];
             }
             self.len += 1;
         }
