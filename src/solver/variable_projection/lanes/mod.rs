@@ -272,7 +272,8 @@ fn all<S: Simd, C: LaneCurve>(
     let (mut first, mut undecided) = (0, 0);
     loop {
         let is_last = first >= samples.n_lanes;
-        if let Some(turn) = pending.iter().position(|own| own.is_due(is_last)) {
+        // The second first: it has room for what the first leaves of a tile.
+        if let Some(turn) = pending.iter().rposition(|own| own.is_due(is_last)) {
             pending[turn].fill(n_samples);
             let rows = pending[turn].rows(&search.places);
             let survey = (search, &search.surveys[turn]);

@@ -387,6 +387,31 @@ fn what_cannot_be_settled_is_left() {
     }
 }
 
+/// Flat profiles, which the first survey leaves: more of them at once than wait at any time.
+#[test]
+fn any_number_of_lanes_may_need_the_finer_survey() {
+    let cases = cases();
+    let case = cases.iter().find(|case| case.name == "four b-values").unwrap();
+    let flat = [
+        [36.14, 6.36, 10.85, 20.01],
+        [34.86, 8.05, 8.03, 20.09],
+        [46.73, 18.08, 4.73, 43.57],
+        [38.24, 3.25, 18.96, 11.12],
+    ];
+    for n_lanes in [31, 64, 333] {
+        let samples: Vec<f64> =
+            (0..4 * n_lanes).map(|i| flat[i % n_lanes % 4][i / n_lanes]).collect();
+        let found = solve(case, &samples, n_lanes);
+        for l in 0..n_lanes {
+            let Some(ending) = found.endings[l] else { continue };
+            let (wanted, numbers) = reference(case, &lane(&samples, n_lanes, l));
+            assert_eq!(ending, wanted);
+            assert!(error(case, found.numbers[0][l], numbers[0]) < 1e-6);
+        }
+        assert_eq!(found.endings[..4], found.endings[n_lanes / 4 * 4 - 4..n_lanes / 4 * 4]);
+    }
+}
+
 #[test]
 fn long_series_have_no_lanes() {
     let basis = Form(decays(&(0..33).map(f64::from).collect::<Vec<_>>()));
