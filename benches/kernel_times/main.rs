@@ -15,6 +15,7 @@
 mod estimators;
 mod fits;
 mod gzip;
+mod limits;
 mod perfusion;
 mod pseudo_experiments;
 mod values;
@@ -52,6 +53,12 @@ fn workload(folder: &Path, name: &str, size: Option<usize>) -> Result<Box<dyn Wo
         "adc_region_traffic" => {
             Box::new(fits::Masked::adc_traffic(folder, Some("adc_region.nii"))?)
         }
+        "t2_cached" => Box::new(fits::Packed::t2(folder)?.cached()),
+        "adc_cached" => Box::new(fits::Packed::adc(folder)?.cached()),
+        "iauc60_traffic" => Box::new(fits::Masked::iauc60_traffic(folder)?),
+        "fused_single" => Box::new(limits::Fused::single()),
+        "fused_double" => Box::new(limits::Fused::double()),
+        "memory" => Box::new(limits::Memory::new()),
         "adc_region" => Box::new(fits::Masked::adc(folder, Some("adc_region.nii"))?),
         "adc_all" => Box::new(fits::Masked::adc(folder, None)?),
         "adc_packed" => Box::new(fits::Packed::adc(folder)?),

@@ -46,7 +46,8 @@ def write(folder, program):
             results[name] = json.loads(path.read_text())
     rows = [row for result in results.values() for row in result["rows"]]
     absent = [entry for result in results.values() for entry in result["absent"]]
-    parts = [INTRODUCTION, machine(results), versions(program), costs(rows), memory(rows)]
+    parts = [INTRODUCTION, machine(results), versions(program), costs(rows), limits(rows)]
+    parts.append(memory(rows))
     parts += [targets(rows), absences(absent)]
     PAGE.write_text("\n".join(part for part in parts if part))
     print(f"wrote {PAGE.relative_to(environment.PACKAGE)}")
@@ -108,7 +109,7 @@ def costs(rows):
     if not rows:
         return ""
     for row in rows:
-        if not row["peer_cost_s"]:
+        if not row["peer_cost_s"] or row["workload"] == "limits":
             continue
         ours, ratio = "–", "–"
         if row["our_cost_s"]:
@@ -122,6 +123,49 @@ def costs(rows):
     header = ["workload", "peer", "peer's cost", "ours", "our cost", "ratio"]
     header += ["peer's accuracy", "our accuracy", "note"]
     return "## Costs\n\n" + table(header, lines)
+
+
+# What the machine of the targets does, 10⁹ per second and core; its scalar peers, µs per fit.
+TARGET_MACHINE = {"fused_double": 64.0, "memory": 37.0}
+TARGET_YARDSTICK_US = 1.21
+
+LIMITS = """## Limits
+
+Targets are ratios to scalar programs, found on a machine whose vector units do two 512-bit fused
+multiply-adds per cycle. Where vectors or memory are slower relative to scalar code, every ratio of a
+vectorised kernel shrinks alike; a kernel cannot be cheaper than its arithmetic with everything in the
+caches, nor than its loads and stores alone.
+
+"""
+
+
+def limits(rows):
+    """Rows of the machine's own limits, beside those of the machine of the targets."""
+    found = {row["figures"]["limit"]: row for row in rows if row["workload"] == "limits"}
+    lines = []
+    for name, row in found.items():
+        cost = statistics.median(row["peer_cost_s"])
+        here = duration(cost) + f" / {row['item']}"
+        if name in ("fused_double", "fused_single", "memory"):
+            unit = "GB/s" if name == "memory" else "10⁹ lanes/s"
+            here = f"{1e-9 / cost:.3g} {unit}"
+        target = TARGET_MACHINE.get(name)
+        lines.append([row["peer"], here, f"{target:g}" if target else ""])
+    yardstick = [row for row in rows if row["peer"] == "levenberg-marquardt crate"]
+    if not found or not yardstick:
+        return ""
+    cost = 1e6 * statistics.median(yardstick[0]["peer_cost_s"])
+    name = "scalar yardstick: levenberg-marquardt crate"
+    lines.append([name, f"{cost:.3g} µs / fit", f"{TARGET_YARDSTICK_US:g}"])
+    wide = TARGET_MACHINE["fused_double"] * 1e9 * statistics.median(
+        found["fused_double"]["peer_cost_s"]
+    )
+    scalar = cost / TARGET_YARDSTICK_US
+    text = (
+        f"\nVectors are {wide:.2f} times and scalar code {scalar:.2f} times slower than there: a ratio of "
+        f"100 in arithmetic there is {100 * scalar / wide:.0f} here.\n"
+    )
+    return LIMITS + table(["limit", "here", "machine of the targets"], lines) + text
 
 
 def memory(rows):

@@ -28,6 +28,7 @@ WORKLOADS = [
     "first_order",
     "gzip_files",
     "memory",
+    "limits",
 ]
 
 
