@@ -57,10 +57,12 @@ fn ways() -> Vec<Way> {
             ]),
         },
         Way {
-            name: "clusters before the gate",
+            name: "clusters before the gate, moments",
             changes: set(&[
                 "fit.adc.habitat.order=cluster_gate",
+                "fit.adc.habitat.summary=moments",
                 "fit.iauc60.habitat.order=cluster_gate",
+                "fit.iauc60.habitat.summary=moments",
             ]),
         },
         Way {
