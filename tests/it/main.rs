@@ -10,6 +10,7 @@ mod cli;
 mod cohort_trials;
 mod coverage;
 mod golden_dce;
+mod golden_epg;
 mod golden_fits;
 mod golden_inference;
 mod golden_models;

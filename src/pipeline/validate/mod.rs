@@ -90,6 +90,7 @@ pub fn validate(data: &Path) -> Result<Report> {
         diffusion::brain_mrtrix,
         diffusion::brain_dipy,
         relaxation::knee,
+        relaxation::stimulated,
         relaxation::prostate,
         dynamic::breast,
         dynamic::phantom,
