@@ -14,6 +14,7 @@ mod golden_epg;
 mod golden_fits;
 mod golden_inference;
 mod golden_models;
+mod golden_paired;
 mod golden_statistics;
 mod golden_thickness;
 mod golden_tofts;
