@@ -8,7 +8,7 @@
 //! A configuration loses q = e^(−ESP/T2) per echo spacing in which it is transverse and e^(−ESP/T1) in
 //! which it is stored. So echo k is a polynomial of degree k in q whose coefficients depend on the
 //! refocusing angle alone. They are expanded once per protocol in Chebyshev polynomials of the transmit
-//! field B1, averaged over the slice, to the rounding of 64-bit: an evaluation costs the same with and
+//! field B1, piece by piece of its range, averaged over the slice, to the rounding of 64-bit: an evaluation costs the same with and
 //! without a slice profile.
 //!
 //! # Reference
@@ -26,22 +26,26 @@ use crate::acquisition::{Refocusing, SliceProfile};
 pub(super) const ECHOES_MAX: usize = 32;
 const COEFFICIENTS_MAX: usize = ECHOES_MAX * (ECHOES_MAX + 1) / 2;
 /// A coefficient of the expansion below this part of the largest is rounding.
-const NEGLIGIBLE: f64 = 1e-17;
+const NEGLIGIBLE: f64 = 3e-17;
+
+/// Trains of up to eight echoes clear less of the stack.
+const SHORT_MAX: usize = 36;
+/// Parts of the range of B1, each with an expansion of its own: few orders are enough in each.
+const N_PANELS: usize = 8;
 
 /// The echoes of one train over q and B1.
 #[derive(Debug, Clone)]
 pub(super) struct EchoTrain {
     n_echoes: usize,
     range: [f64; 2],
-    /// Expansion of every coefficient, `[order, n_echoes · (n_echoes + 1) / 2]`.
-    expansion: Vec<f64>,
+    /// Expansion of every coefficient over each part of the range, `[order, n_echoes · (n_echoes + 1)
+    /// / 2]`.
+    panels: Vec<Vec<f64>>,
     /// B1 about which the echoes are even, where there is one: their slope by B1 is 0 there.
     even_about: Option<f64>,
 }
 
-/// Coefficients of all polynomials in q, those of echo k from place k·(k + 1)/2 on.
-type Coefficients = [f64; COEFFICIENTS_MAX];
-
+/// Number of coefficients of all polynomials in q; those of echo k start at place k·(k + 1)/2.
 fn n_coefficients(n_echoes: usize) -> usize {
     n_echoes * (n_echoes + 1) / 2
 }
@@ -57,45 +61,53 @@ impl EchoTrain {
     ) -> Self {
         let n_echoes = n_echoes.min(ECHOES_MAX);
         let slice = Slice::new(refocusing);
-        let n_nodes = 32 + 4 * n_echoes;
-        let angle = |node: usize| PI * (node as f64 + 0.5) / n_nodes as f64;
-        let [middle, half] = middle_and_half(range);
-        let values: Vec<Vec<f64>> = (0..n_nodes)
-            .map(|node| slice.coefficients(middle + half * angle(node).cos(), stored, n_echoes))
-            .collect();
-        let mut expansion = Vec::new();
-        for order in 0..n_nodes {
-            let share = if order == 0 { 1.0 } else { 2.0 } / n_nodes as f64;
-            let mut sums = vec![0.0; n_coefficients(n_echoes)];
-            for (node, values) in values.iter().enumerate() {
-                let weight = share * (order as f64 * angle(node)).cos();
-                sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += weight * value);
-            }
-            expansion.extend(sums);
-        }
         let even_about = (refocusing.slice_profile() == SliceProfile::Rectangular)
             .then(|| PI / refocusing.angle_rad());
-        let mut train = Self { n_echoes, range, expansion, even_about };
-        train.drop_rounding();
+        let mut train = Self { n_echoes, range, panels: Vec::new(), even_about };
+        for panel in 0..N_PANELS {
+            let part = train.part(panel);
+            train.panels.push(expansion(&slice, stored, n_echoes, part));
+        }
         train
     }
 
-    fn drop_rounding(&mut self) {
-        let width = n_coefficients(self.n_echoes).max(1);
-        let largest = self.expansion.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
-        let matters = |row: &[f64]| row.iter().any(|v| v.abs() > NEGLIGIBLE * largest);
-        let used = self.expansion.chunks_exact(width).rposition(matters).map_or(1, |last| last + 1);
-        self.expansion.truncate(used * width);
+    fn part(&self, panel: usize) -> [f64; 2] {
+        let width = (self.range[1] - self.range[0]) / N_PANELS as f64;
+        [0, 1].map(|end| self.range[0] + (panel + end) as f64 * width)
+    }
+
+    /// The expansion at `b1`, its variable from −1 to 1, and half the width of its part.
+    fn panel(&self, b1: f64) -> (&[f64], f64, f64) {
+        let place = (b1 - self.range[0]) / (self.range[1] - self.range[0]);
+        let panel = ((place * N_PANELS as f64) as usize).min(N_PANELS - 1);
+        let [middle, half] = middle_and_half(self.part(panel));
+        (&self.panels[panel], (b1 - middle) / half, half)
     }
 
     /// Writes echo `k` of unit magnetisation at `q` and `b1` into `echoes[k]`.
     pub(super) fn echoes(&self, q: f64, b1: f64, echoes: &mut [f64]) {
+        if n_coefficients(self.n_echoes) <= SHORT_MAX {
+            self.echoes_within::<SHORT_MAX>(q, b1, echoes);
+        } else {
+            self.echoes_within::<COEFFICIENTS_MAX>(q, b1, echoes);
+        }
+    }
+
+    /// Writes echo, slope by q and slope by B1 of echo `k` into `rows[k]`.
+    pub(super) fn slopes(&self, q: f64, b1: f64, rows: &mut [[f64; 3]]) {
+        if n_coefficients(self.n_echoes) <= SHORT_MAX {
+            self.slopes_within::<SHORT_MAX>(q, b1, rows);
+        } else {
+            self.slopes_within::<COEFFICIENTS_MAX>(q, b1, rows);
+        }
+    }
+
+    fn echoes_within<const N: usize>(&self, q: f64, b1: f64, echoes: &mut [f64]) {
         let width = n_coefficients(self.n_echoes);
-        let mut coefficients: Coefficients = [0.0; COEFFICIENTS_MAX];
-        let [middle, half] = middle_and_half(self.range);
-        let x = (b1 - middle) / half;
+        let mut coefficients = [0.0; N];
+        let (expansion, x, _) = self.panel(b1);
         let (mut last, mut next) = (1.0, x);
-        for row in self.expansion.chunks_exact(width) {
+        for row in expansion.chunks_exact(width) {
             for (sum, value) in coefficients[..width].iter_mut().zip(row) {
                 *sum += last * value;
             }
@@ -106,17 +118,14 @@ impl EchoTrain {
         }
     }
 
-    /// Writes echo, slope by q and slope by B1 of echo `k` into `rows[k]`.
-    pub(super) fn slopes(&self, q: f64, b1: f64, rows: &mut [[f64; 3]]) {
+    fn slopes_within<const N: usize>(&self, q: f64, b1: f64, rows: &mut [[f64; 3]]) {
         let width = n_coefficients(self.n_echoes);
-        let mut coefficients: Coefficients = [0.0; COEFFICIENTS_MAX];
-        let mut by_field: Coefficients = [0.0; COEFFICIENTS_MAX];
-        let [middle, half] = middle_and_half(self.range);
-        let x = (b1 - middle) / half;
+        let (mut coefficients, mut by_field) = ([0.0; N], [0.0; N]);
+        let (expansion, x, half) = self.panel(b1);
         // Of the first kind, and of the second: T'(n) = n·U(n − 1).
         let (mut last, mut next) = (1.0, x);
         let (mut before, mut second) = (0.0, 1.0);
-        for (order, row) in self.expansion.chunks_exact(width).enumerate() {
+        for (order, row) in expansion.chunks_exact(width).enumerate() {
             let slope = order as f64 * before / half;
             let sums = coefficients[..width].iter_mut().zip(&mut by_field[..width]);
             for ((sum, change), value) in sums.zip(row) {
@@ -135,12 +144,38 @@ impl EchoTrain {
     }
 }
 
+/// Chebyshev expansion of all coefficients for B1 inside `range`, without what is rounding.
+fn expansion(slice: &Slice, stored: f64, n_echoes: usize, range: [f64; 2]) -> Vec<f64> {
+    let width = n_coefficients(n_echoes).max(1);
+    let n_nodes = 20 + n_echoes;
+    let angle = |node: usize| PI * (node as f64 + 0.5) / n_nodes as f64;
+    let [middle, half] = middle_and_half(range);
+    let values: Vec<Vec<f64>> = (0..n_nodes)
+        .map(|node| slice.coefficients(middle + half * angle(node).cos(), stored, n_echoes))
+        .collect();
+    let mut expansion = Vec::new();
+    for order in 0..n_nodes {
+        let share = if order == 0 { 1.0 } else { 2.0 } / n_nodes as f64;
+        let mut sums = vec![0.0; width];
+        for (node, values) in values.iter().enumerate() {
+            let weight = share * (order as f64 * angle(node)).cos();
+            sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += weight * value);
+        }
+        expansion.extend(sums);
+    }
+    let largest = expansion.iter().fold(0.0_f64, |most, value: &f64| most.max(value.abs()));
+    let matters = |row: &[f64]| row.iter().any(|v| v.abs() > NEGLIGIBLE * largest);
+    let used = expansion.chunks_exact(width).rposition(matters).map_or(1, |last| last + 1);
+    expansion.truncate(used * width);
+    expansion
+}
+
 fn middle_and_half([low, high]: [f64; 2]) -> [f64; 2] {
     [f64::midpoint(low, high), 0.5 * (high - low)]
 }
 
 /// The polynomial of echo `k`, the constant first.
-fn powers(coefficients: &Coefficients, k: usize) -> &[f64] {
+fn powers(coefficients: &[f64], k: usize) -> &[f64] {
     let first = n_coefficients(k);
     &coefficients[first..=first + k]
 }
@@ -186,7 +221,9 @@ impl Slice {
             }
             total += weight;
         }
-        sums.iter_mut().for_each(|sum| *sum /= total);
+        for sum in &mut sums {
+            *sum /= total;
+        }
         sums
     }
 }
@@ -261,8 +298,12 @@ mod tests {
         let (mut up, mut down, mut z) = (vec![0.0; size], vec![0.0; size], vec![0.0; size]);
         up[0] = 1.0;
         let half = |up: &mut Vec<f64>, down: &mut Vec<f64>, z: &mut Vec<f64>| {
-            up.iter_mut().chain(down.iter_mut()).for_each(|f| *f *= e2);
-            z.iter_mut().for_each(|m| *m *= e1);
+            for transverse in up.iter_mut().chain(down.iter_mut()) {
+                *transverse *= e2;
+            }
+            for stored in z.iter_mut() {
+                *stored *= e1;
+            }
             let in_phase = down[1];
             up.rotate_right(1);
             down.rotate_left(1);

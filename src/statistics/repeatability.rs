@@ -4,7 +4,7 @@
 //!
 //! Bland and Altman, "Statistical methods for assessing agreement between two methods of clinical
 //! measurement", Lancet 327 (1986), doi:10.1016/S0140-6736(86)90837-8; "Measuring agreement in method
-//! comparison studies", Stat Methods Med Res 8 (1999), doi:10.1177/096228029900800204. McGraw and Wong,
+//! comparison studies", Stat Methods Med Res 8 (1999), doi:10.1177/096228029900800204. `McGraw` and Wong,
 //! "Forming inferences about some intraclass correlation coefficients", Psychol. Methods 1 (1996),
 //! doi:10.1037/1082-989X.1.1.30. Shrout and Fleiss, "Intraclass correlations: uses in assessing rater
 //! reliability", Psychol. Bull. 86 (1979), doi:10.1037/0033-2909.86.2.420.
@@ -52,7 +52,7 @@ pub struct Repeatability {
     /// Bland–Altman limits of agreement, bias ∓ 1.96 SD of the differences, each with its interval.
     pub limits: [WithInterval; 2],
     /// Intraclass correlation of single measurements, absolute agreement: ICC(2,1) of Shrout and Fleiss,
-    /// ICC(A,1) of McGraw and Wong. `None` where all measurements are equal.
+    /// ICC(A,1) of `McGraw` and Wong. `None` where all measurements are equal.
     pub icc_agreement: Option<WithInterval>,
     /// The same for consistency, a common bias left out: ICC(3,1), ICC(C,1).
     pub icc_consistency: Option<WithInterval>,

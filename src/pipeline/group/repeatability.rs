@@ -74,11 +74,11 @@ const LIMITS: [Columns; 2] = [
 const AGREEMENT: Columns = ["icc_2_1", "icc_2_1_ci95_low", "icc_2_1_ci95_high"];
 const CONSISTENCY: Columns = ["icc_3_1", "icc_3_1_ci95_low", "icc_3_1_ci95_high"];
 
-fn with_interval<'t>(
-    row: Row<'t>,
+fn with_interval(
+    row: Row<'_>,
     [name, low, high]: Columns,
     number: Option<WithInterval>,
-) -> Row<'t> {
+) -> Row<'_> {
     row.optional_real(name, number.map(|number| number.value))
         .optional_real(low, number.map(|number| number.interval_95[0]))
         .optional_real(high, number.map(|number| number.interval_95[1]))

@@ -342,7 +342,8 @@ pub(super) fn check_endpoints(
                 measured.contains(&parameter) && STATISTICS.contains(&statistic)
             });
             // What is compared unless something else is asked for need not be measured.
-            if !is_measured && !(family.name == "primary" && family.endpoints == PRIMARY) {
+            let is_default = family.name == "primary" && family.endpoints == PRIMARY;
+            if !(is_measured || is_default) {
                 let error = Error::value(format!("`{endpoint}` is not measured"))
                     .at_field(format!("cohort.family[{index}].endpoints[{place}]"))
                     .hint(format!(

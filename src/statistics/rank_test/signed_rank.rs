@@ -131,7 +131,9 @@ impl Ranks {
         if zeros == Zeros::Ranked {
             // All zeros lie below all others.
             let below = 2 * (differences.len() - nonzero.len());
-            doubled.iter_mut().for_each(|rank| *rank += below);
+            for rank in &mut doubled {
+                *rank += below;
+            }
         }
         Self { doubled, positive: nonzero.iter().map(|&d| d > 0.0).collect(), ties }
     }
