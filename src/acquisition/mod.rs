@@ -10,7 +10,7 @@ mod variable_flip_angle;
 
 pub use diffusion::Diffusion;
 pub use dynamic::{Dynamic, PlasmaCurve};
-pub use multi_echo::MultiEcho;
+pub use multi_echo::{MultiEcho, Refocusing, SliceProfile};
 pub use variable_flip_angle::VariableFlipAngle;
 
 /// What was played out for one series.

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::console::{self, Console};
 use super::size::parse_size;
 use super::{Common, Outcome};
+use crate::acquisition::SliceProfile;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fit::EchoChoice;
 use crate::io::gradient_table;
@@ -93,6 +94,12 @@ struct Acquisition {
     /// Repetition time in ms.
     #[arg(long, allow_negative_numbers = true)]
     repetition_time_ms: Option<f64>,
+    /// Nominal angle of the refocusing pulses in degrees, for `t2_epg`; 180 by default.
+    #[arg(long, allow_negative_numbers = true)]
+    refocusing_angle_deg: Option<f64>,
+    /// Flip angles across the slice, for `t2_epg`: `rectangular` or `windowed_sinc`.
+    #[arg(long, value_name = "NAME", value_parser = SliceProfile::ALL.map(SliceProfile::name))]
+    slice_profile: Option<String>,
     /// File of frame times in s.
     #[arg(long, value_name = "FILE")]
     frame_times_s: Option<PathBuf>,
@@ -179,6 +186,8 @@ fn request(options: &Options) -> Result<MapRequest<'_>> {
             flip_angles_deg: typed.flip_angles_deg.clone(),
             frame_times_s: frame_times.map(gradient_table::read_frame_times_s).transpose()?,
             repetition_time_ms: typed.repetition_time_ms,
+            refocusing_angle_deg: typed.refocusing_angle_deg,
+            slice_profile: slice_profile(typed.slice_profile.as_deref()),
         },
         mask: options.mask.as_deref(),
         t10: t10(options.dynamic.t10_ms.as_deref())?,
@@ -223,6 +232,7 @@ fn plausible(options: &Options) -> Result<()> {
     within("--echo-times-ms", &listed(&typed.echo_times_ms), [1.0, 500.0])?;
     within("--flip-angles-deg", &listed(&typed.flip_angles_deg), [0.1, 180.0])?;
     within("--repetition-time-ms", typed.repetition_time_ms.as_slice(), [1.0, 20_000.0])?;
+    within("--refocusing-angle-deg", typed.refocusing_angle_deg.as_slice(), [30.0, 180.0])?;
     within("--b-min", &[options.b_min], [0.0, 5000.0])?;
     within("--sigma", options.sigma.as_slice(), [f64::MIN_POSITIVE, f64::MAX])?;
     within("--relaxivity", &[options.dynamic.relaxivity], [0.1, 100.0])?;
@@ -233,6 +243,11 @@ fn plausible(options: &Options) -> Result<()> {
         return Err(Error::new(ErrorKind::Usage, text));
     }
     Ok(())
+}
+
+/// The name as the library writes it; clap lets no other one through.
+fn slice_profile(typed: Option<&str>) -> Option<&'static str> {
+    SliceProfile::ALL.map(SliceProfile::name).into_iter().find(|name| Some(*name) == typed)
 }
 
 fn within(option: &str, values: &[f64], [low, high]: [f64; 2]) -> Result<()> {

@@ -7,9 +7,11 @@
 mod class;
 mod knee;
 mod paired;
+mod power;
 mod tumour;
 
 pub use class::{ClassPair, ClassSummary, ClassTests, Contrast, class_summaries, class_tests};
 pub use knee::{Knee, KneeValue, Session, Side, knees};
-pub use paired::{Endpoint, Family, Group, PairedRow, paired_rows};
+pub use paired::{Endpoint, Group, HeadlineTest, PairedRow, PairedSettings, paired_rows};
+pub use power::{Design, Reached, reached};
 pub use tumour::{Selection, Summary, Tumour};

@@ -169,26 +169,22 @@ fn selected(protocol: &Protocol, settings: &FitSettings) -> Result<Option<(Vec<u
     by_b_value.or(by_echo).transpose()
 }
 
-fn echo_times(protocol: &Protocol) -> Result<&[f64]> {
+fn train(protocol: &Protocol) -> Result<&MultiEcho> {
     match protocol {
-        Protocol::MultiEcho(train) => Ok(train.echo_times_s()),
+        Protocol::MultiEcho(train) => Ok(train),
         other => Err(Error::value(format!("a {:?} series has no echo times", other.kind()))),
     }
 }
 
 fn without_first_echo(protocol: &Protocol) -> Result<(Vec<usize>, Protocol)> {
-    let times_s = echo_times(protocol)?;
+    let train = train(protocol)?;
+    let times_s = train.echo_times_s();
     let first = times_s.iter().copied().fold(f64::INFINITY, f64::min);
     let used: Vec<usize> = (0..times_s.len()).filter(|&k| times_s[k] > first).collect();
-    let part = echoes(times_s, &used).map_err(|_| {
+    let part = train.part(&used).map_err(|_| {
         Error::value(format!("leaves fewer than two different echo times of {times_s:?}"))
     })?;
-    Ok((used, part))
-}
-
-fn echoes(times_s: &[f64], used: &[usize]) -> Result<Protocol> {
-    let times_s = used.iter().map(|&k| times_s[k]).collect();
-    Ok(Protocol::MultiEcho(MultiEcho::new(times_s)?))
+    Ok((used, Protocol::MultiEcho(part)))
 }
 
 /// An estimator for every number of early echoes, from three to all.
@@ -199,7 +195,8 @@ fn truncated(
     settings: &FitSettings,
 ) -> Result<Box<dyn Estimator>> {
     let at_field = |error: Error| error.at_field("truncate_below_noise");
-    let times_s = echo_times(protocol).map_err(at_field)?;
+    let train = train(protocol).map_err(at_field)?;
+    let times_s = train.echo_times_s();
     if parameters.len() > 2 {
         return Err(at_field(
             Error::value(format!("model `{}` has its own answer to the noise floor", entry.name))
@@ -210,7 +207,10 @@ fn truncated(
     order.sort_by(|&a, &b| times_s[a].total_cmp(&times_s[b]));
     let sigma = known_sigma(settings, "truncate_below_noise")?;
     let by_length = (order.len().min(ECHOES_MIN)..=order.len())
-        .map(|length| fit_of(entry, &echoes(times_s, &order[..length])?, parameters, settings))
+        .map(|length| {
+            let part = Protocol::MultiEcho(train.part(&order[..length])?);
+            fit_of(entry, &part, parameters, settings)
+        })
         .collect::<Result<Vec<_>>>()?;
     Ok(Box::new(TruncatedDecay::new((entry.build)(protocol)?, order, by_length, sigma)?))
 }

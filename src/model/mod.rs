@@ -6,13 +6,16 @@
 mod adc;
 mod curve;
 mod curve_table;
+mod echo_train;
 mod estimate;
 mod fit_block;
 mod fit_columns;
 mod ivim;
 mod kurtosis;
+mod slice_profile;
 mod t1_vfa;
 mod t2;
+mod t2_epg;
 mod t2_offset;
 mod tofts;
 
@@ -128,6 +131,7 @@ pub const MODELS: &[ModelEntry] = &[
     kurtosis::ENTRY,
     t2::ENTRY,
     t2_offset::ENTRY,
+    t2_epg::ENTRY,
     t1_vfa::ENTRY,
     tofts::ENTRY,
     tofts::EXTENDED_ENTRY,
@@ -186,7 +190,9 @@ mod tests {
         assert!(error.to_string().contains("needs a protocol of kind MultiEcho, not Diffusion"));
         assert_eq!(
             find("t3").unwrap_err().hint_text(),
-            Some("models: adc, ivim, kurtosis, t2, t2_offset, t1_vfa, tofts, extended_tofts")
+            Some(
+                "models: adc, ivim, kurtosis, t2, t2_offset, t2_epg, t1_vfa, tofts, extended_tofts"
+            )
         );
     }
 

@@ -9,7 +9,8 @@ use rayon::prelude::*;
 pub use self::open::OpenSeries;
 use super::plan::{AcquisitionPlan, QueryPlan};
 use crate::acquisition::{
-    Diffusion, Dynamic, MultiEcho, Protocol, ProtocolKind, VariableFlipAngle,
+    Diffusion, Dynamic, MultiEcho, Protocol, ProtocolKind, Refocusing, SliceProfile,
+    VariableFlipAngle,
 };
 use crate::error::{Error, Result};
 use crate::image::Series;
@@ -53,7 +54,7 @@ pub struct SeriesPaths<'a> {
 }
 
 impl SeriesSource {
-    /// The series that `query` finds in a visit; `given` values override the sidecars.
+    /// The series that `query` finds in a visit; values of `acquisition` override the sidecars.
     ///
     /// # Errors
     ///
@@ -62,15 +63,15 @@ impl SeriesSource {
         files: &VisitFiles,
         query: &QueryPlan,
         kind: ProtocolKind,
-        given: &AcquisitionPlan,
+        acquisition: &AcquisitionPlan,
     ) -> Result<Self> {
         let seconds = |ms: &Vec<f64>| ms.iter().map(|&time| seconds_from_ms(time)).collect();
         let given = GivenProtocol {
-            echo_times_s: given.echo_times_ms.as_ref().map(seconds),
-            frame_times_s: given.frame_times_s.clone(),
-            repetition_time_s: given.repetition_time_ms.map(seconds_from_ms),
-            flip_angles_deg: given.flip_angles_deg.clone(),
-            b_values_s_per_mm2: given.b_values_s_per_mm2.clone(),
+            echo_times_s: acquisition.echo_times_ms.as_ref().map(seconds),
+            frame_times_s: acquisition.frame_times_s.clone(),
+            repetition_time_s: acquisition.repetition_time_ms.map(seconds_from_ms),
+            flip_angles_deg: acquisition.flip_angles_deg.clone(),
+            b_values_s_per_mm2: acquisition.b_values_s_per_mm2.clone(),
         };
         let query = bids_query(query);
         let found = match kind {
@@ -80,7 +81,8 @@ impl SeriesSource {
             ProtocolKind::VariableFlipAngle => files.variable_flip_angle(&query, &given),
         }
         .map_err(as_in_pipeline)?;
-        Ok(Self { images: found.images, protocol: found.protocol, sidecars: found.sidecars })
+        let protocol = refocused(found.protocol, acquisition)?;
+        Ok(Self { images: found.images, protocol, sidecars: found.sidecars })
     }
 
     /// A series named by its paths; sidecars of the same name are read, `given` values override
@@ -103,7 +105,7 @@ impl SeriesSource {
         Ok(Self {
             images: order.iter().map(|&index| paths.images[index].clone()).collect(),
             sidecars: order.iter().map(|&index| named.sidecars[index].clone()).collect(),
-            protocol,
+            protocol: refocused(protocol, given)?,
         })
     }
 
@@ -226,6 +228,17 @@ fn in_rising_order(protocol: Protocol, n_images: usize) -> Result<(Vec<usize>, P
     order.sort_by(|&a, &b| times[a].total_cmp(&times[b]));
     let sorted = MultiEcho::new(order.iter().map(|&index| times[index]).collect())?;
     Ok((order, Protocol::MultiEcho(sorted)))
+}
+
+/// A train of echoes with the refocusing pulses that were given; other protocols stay as they are.
+fn refocused(protocol: Protocol, given: &AcquisitionPlan) -> Result<Protocol> {
+    let Protocol::MultiEcho(train) = protocol else { return Ok(protocol) };
+    let named = |profile: &SliceProfile| given.slice_profile == Some(profile.name());
+    let profile = SliceProfile::ALL.into_iter().find(named).unwrap_or_default();
+    let angle_deg = given.refocusing_angle_deg.unwrap_or(180.0);
+    let refocusing = Refocusing::new(radians_from_degrees(angle_deg), profile)
+        .map_err(|error| error.with_field("refocusing_angle_deg"))?;
+    Ok(Protocol::MultiEcho(train.refocused_by(refocusing)))
 }
 
 /// Files named by their paths, with what stands beside them and what was typed.

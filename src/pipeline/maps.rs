@@ -55,6 +55,7 @@ fn description_label(model: &str) -> &str {
     match model {
         "adc" | "t2" => "monoexp",
         "t1_vfa" => "vfa",
+        "t2_epg" => "epg",
         other => other,
     }
 }

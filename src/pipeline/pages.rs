@@ -143,8 +143,8 @@ fn extend_once(sentences: &mut Vec<String>, more: Vec<String>) {
 /// What the cohort compares, as `participants.tsv` says it of this participant.
 fn participant(plan: &Plan, result: &SessionResult<'_>) -> Option<Facts> {
     let column = match plan.cohort.as_ref()? {
-        CohortPlan::Tumours(tumours) => &tumours.class_column,
-        CohortPlan::Knees(knees) => knees.treated_knee_column.as_ref()?,
+        CohortPlan::Tumours(tumours) => tumours.class_column.as_str(),
+        CohortPlan::Knees(knees) => knees.treatment.column()?,
     };
     let value = result.item.values.get(column).map_or("–", String::as_str);
     let pairs = vec![(column.replace('_', " "), value.to_owned())];

@@ -4,7 +4,7 @@ mod habitats;
 mod qc;
 mod tumours;
 
-use super::plan::{CohortPlan, Plan};
+use super::plan::{CohortPlan, Plan, Treatment};
 use super::session::{FitResult, SessionResult, ThicknessResult, with_knee};
 use super::voxels::Selection;
 use crate::error::Result;
@@ -39,7 +39,7 @@ pub fn of_session(plan: &Plan, session: &SessionResult<'_>) -> Result<Vec<Table>
         rows.thickness()?;
     }
     if let Some(CohortPlan::Knees(knees)) = &plan.cohort {
-        rows.knees(knees.treated_knee_column.as_deref())?;
+        rows.knees(&knees.treatment)?;
     }
     Ok(rows.tables)
 }
@@ -197,7 +197,7 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    fn knees(&mut self, treated_column: Option<&str>) -> Result<()> {
+    fn knees(&mut self, treated_column: &Treatment) -> Result<()> {
         let mut table = Table::new(&KNEES);
         for fit in &self.session.fits {
             let values = fit.voxels.values(0, &fit.voxels.places(Selection::Gated));
@@ -222,12 +222,9 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    fn knee<'t>(&self, table: &'t mut Table, knee: Option<&str>, column: Option<&str>) -> Row<'t> {
-        let treated = column.and_then(|column| self.session.item.values.get(column));
-        let group = match (treated, knee) {
-            (Some(treated), Some(knee)) if treated == knee => "treated",
-            _ => "control",
-        };
+    fn knee<'t>(&self, table: &'t mut Table, knee: Option<&str>, treatment: &Treatment) -> Row<'t> {
+        let is_treated = treatment.is_of(&self.session.item.values, knee);
+        let group = if is_treated { "treated" } else { "control" };
         self.ids(table).optional_text("side", knee).text("group", group).text("layer", "full")
     }
 }

@@ -13,13 +13,16 @@ pub mod gaussian_histogram;
 pub mod histogram;
 pub mod k_means;
 mod lanes;
+pub mod mixed_model;
 pub mod mixture;
 pub mod moments;
 pub mod multiplicity;
 pub mod multivariate;
+pub mod normality;
 pub mod permutation;
 pub mod quantile;
 pub mod rank_test;
+pub mod repeatability;
 pub mod roc;
 pub mod t_test;
 

@@ -46,7 +46,7 @@ pub fn t_test(differences: &[f64]) -> Result<TTest> {
             .at_field("differences")
             .hint("a t test needs at least two different values"));
     };
-    let distribution = student(n - 1)?;
+    let distribution = student((n - 1) as f64)?;
     let error = standard_deviation / (n as f64).sqrt();
     let t = mean / error;
     let half = error * distribution.inverse_cdf(0.975);
@@ -66,12 +66,13 @@ pub fn t_test(differences: &[f64]) -> Result<TTest> {
 pub fn mean_interval_95(values: &[f64]) -> Option<[f64; 2]> {
     let moments = Moments::of(values)?;
     let error = moments.standard_deviation()? / (moments.n() as f64).sqrt();
-    let half = error * student(moments.n() - 1).ok()?.inverse_cdf(0.975);
+    let half = error * student((moments.n() - 1) as f64).ok()?.inverse_cdf(0.975);
     Some([moments.mean() - half, moments.mean() + half])
 }
 
-fn student(degrees_of_freedom: usize) -> Result<StudentsT> {
-    StudentsT::new(0.0, 1.0, degrees_of_freedom as f64)
+/// Student's distribution.
+pub(super) fn student(degrees_of_freedom: f64) -> Result<StudentsT> {
+    StudentsT::new(0.0, 1.0, degrees_of_freedom)
         .map_err(|error| Error::internal(format!("Student's t: {error}")))
 }
 

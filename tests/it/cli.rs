@@ -79,7 +79,7 @@ error: `gate.maximum_uncertanty`: unknown key
    = hint: did you mean `maximum_uncertainty`?
 error: `noise.sigma`: a number is needed, not the string "high"
   --> p.toml:8:9
-error: `fit[0].model`: `adcc` is not one of adc, ivim, kurtosis, t2, t2_offset, t1_vfa, tofts, extended_tofts, iauc60
+error: `fit[0].model`: `adcc` is not one of adc, ivim, kurtosis, t2, t2_offset, t2_epg, t1_vfa, tofts, extended_tofts, iauc60
   --> p.toml:10:9
    = hint: did you mean `adc`?
 error: `fit[0].series.suffix`: is missing
@@ -211,7 +211,7 @@ fn a_wrong_command_line_ends_with_64() {
         (
             vec!["models", "adcx"],
             "`adcx` is not a model
-   = hint: one of adc, ivim, kurtosis, t2, t2_offset, t1_vfa, tofts, \
+   = hint: one of adc, ivim, kurtosis, t2, t2_offset, t2_epg, t1_vfa, tofts, \
              extended_tofts, iauc60",
         ),
         (
@@ -441,6 +441,7 @@ fn every_json_result_is_json_alone() {
         "kurtosis",
         "t2",
         "t2_offset",
+        "t2_epg",
         "t1_vfa",
         "tofts",
         "extended_tofts",
@@ -471,7 +472,7 @@ fn models_are_described_for_people() {
         assert!(ended.stdout.contains(part), "{part}: {}", ended.stdout);
     }
     let lines = biomarker(Path::new("."), &["models"]).stdout;
-    assert_eq!(lines.lines().count(), 9);
+    assert_eq!(lines.lines().count(), 10);
 }
 
 #[test]

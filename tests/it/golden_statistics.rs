@@ -17,9 +17,11 @@ use biomarker::statistics::histogram::Histogram;
 use biomarker::statistics::k_means::k_means;
 use biomarker::statistics::mixture::Mixture;
 use biomarker::statistics::multivariate::{self, Features};
+use biomarker::statistics::normality::shapiro_wilk;
 use biomarker::statistics::quantile::{quantile, robust_standard_deviation};
 use biomarker::statistics::rank_test::{
-    ContinuityCorrection, TieCorrection, kruskal_wallis, rank_sum, signed_rank,
+    ContinuityCorrection, TieCorrection, Zeros, kruskal_wallis, rank_sum, signed_rank,
+    signed_rank_with,
 };
 use biomarker::statistics::roc::{Direction, roc};
 use biomarker::statistics::t_test::t_test;
@@ -89,6 +91,19 @@ fn paired_tests_agree_with_scipy() {
         if let Some(expected) = case.get("p_exact") {
             close(ranks.p_exact.unwrap(), expected, 1e-12);
         }
+        assert_eq!(ranks.confidence_level.is_some(), !case["level"].is_null());
+        if let Some(level) = ranks.confidence_level {
+            close(level, &case["level"], 1e-12);
+        }
+        let ranked = signed_rank_with(&differences, Zeros::Ranked).unwrap();
+        let p = |continuity| ranked.p_asymptotic(continuity, TieCorrection::Corrected);
+        close(p(ContinuityCorrection::Half), &case["p_continuity_pratt"], 1e-10);
+        close(p(ContinuityCorrection::None), &case["p_plain_pratt"], 1e-10);
+        close(ranked.p_exact.unwrap(), &case["p_exact_pratt"], 1e-12);
+        // scipy takes normal scores from a rational approximation that is good to about 1e-9.
+        let normality = shapiro_wilk(&differences).unwrap();
+        close(normality.w, &case["w"], 1e-7);
+        close(normality.p, &case["p_w"], 1e-6);
     }
 }
 

@@ -3,6 +3,7 @@
 mod classes;
 mod page;
 mod paired;
+mod repeatability;
 
 pub use page::index;
 
@@ -10,7 +11,7 @@ use super::plan::{CohortPlan, Plan};
 use crate::error::Result;
 use crate::table::Table;
 
-/// The tables that only all sessions together can give: `classes` or `paired`.
+/// The tables that only all sessions together can give: `classes`, or `paired` and `repeatability`.
 ///
 /// # Errors
 ///
@@ -22,7 +23,13 @@ pub fn tables(plan: &Plan, merged: &[Table]) -> Result<Vec<Table>> {
             None => Ok(Vec::new()),
         },
         Some(CohortPlan::Knees(cohort)) => match find(merged, "knees") {
-            Some(knees) => Ok(vec![paired::table(cohort, knees)?]),
+            Some(knees) => {
+                let mut tables = vec![paired::table(plan, cohort, knees)?];
+                if let Some(retest) = &cohort.retest {
+                    tables.push(repeatability::table(retest, knees)?);
+                }
+                Ok(tables)
+            }
             None => Ok(Vec::new()),
         },
         None => Ok(Vec::new()),

@@ -3,6 +3,7 @@
 mod classes;
 mod knees;
 mod participants;
+mod repeatability;
 
 use super::{find, integer, real};
 use crate::error::Result;
@@ -60,6 +61,9 @@ fn statistics(plan: &Plan, tables: &[Table], page: &mut Page) -> Result<()> {
             page.summary.push(primary);
             page.figures.extend(knees::figures(cohort, paired, knees)?);
             page.tables.push(others);
+            if let Some(repeated) = find(tables, "repeatability") {
+                page.tables.push(repeatability::repeats(repeated)?);
+            }
             page.tables.push(knees::knees(knees)?);
         }
         None => page.notices.push(Notice::of_page(Level::Remark, NO_COHORT)),

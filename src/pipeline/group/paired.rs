@@ -2,10 +2,12 @@
 
 use super::{real, text};
 use crate::cohort::{
-    Endpoint, Family, Group, KneeValue, PairedRow, Session, Side, knees, paired_rows,
+    Endpoint, Group, HeadlineTest, Knee, KneeValue, PairedRow, PairedSettings, Session, Side,
+    knees, paired_rows,
 };
 use crate::error::Result;
-use crate::pipeline::plan::KneePlan;
+use crate::pipeline::plan::{KneePlan, Plan, STATISTICS, group_name};
+use crate::statistics::mixed_model::MixedModel;
 use crate::statistics::moments::{mean, standard_deviation};
 use crate::statistics::quantile::median;
 use crate::statistics::rank_test::{ContinuityCorrection, SignedRank, TieCorrection};
@@ -13,47 +15,68 @@ use crate::statistics::t_test::TTest;
 use crate::table::schemas::PAIRED;
 use crate::table::{Row, Table};
 
-/// Columns of `knees` that are compared; the first two are primary for T2.
-const STATISTICS: [&str; 5] = ["median", "p25", "mean", "p75", "sd"];
-
 /// What an endpoint is of.
-struct Place {
-    parameter: String,
-    region: String,
-    layer: String,
-    units: String,
-    statistic: &'static str,
+pub(super) struct Place {
+    pub(super) parameter: String,
+    pub(super) region: String,
+    pub(super) layer: String,
+    pub(super) units: String,
+    pub(super) statistic: &'static str,
 }
 
 impl Place {
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         format!("{}_{}", self.parameter, self.statistic)
-    }
-
-    /// Median and P25 of T2 are the hypotheses of the study.
-    fn is_primary(&self) -> bool {
-        self.parameter == "t2" && ["median", "p25"].contains(&self.statistic)
     }
 }
 
+/// Regions that a fit or the thickness is measured in as a whole.
+fn whole_regions(plan: &Plan) -> Vec<&str> {
+    let of_fit = plan.fit.iter().map(|fit| fit.region.as_ref().map_or("image", |r| &r.name));
+    of_fit.chain(plan.thickness.iter().map(|thickness| thickness.name.as_str())).collect()
+}
+
+/// Groups in which the endpoint of `place` is a hypothesis, with their families.
+fn families(cohort: &KneePlan, whole: &[&str], place: &Place) -> Vec<(Group, String)> {
+    let mut families = Vec::new();
+    for family in &cohort.family {
+        let is_in_region = if family.regions.is_empty() {
+            whole.contains(&place.region.as_str())
+        } else {
+            family.regions.contains(&place.region)
+        };
+        if !is_in_region || !family.layers.contains(&place.layer) {
+            continue;
+        }
+        for group in [Group::Untreated, Group::Treated, Group::All, Group::Interaction] {
+            if family.holds(&place.name(), group) {
+                families.push((group, family.name.clone()));
+            }
+        }
+    }
+    families
+}
+
 /// The `paired` table of all endpoints in `table`.
-pub(super) fn table(plan: &KneePlan, table: &Table) -> Result<Table> {
-    let places = places(table)?;
+pub(super) fn table(plan: &Plan, cohort: &KneePlan, table: &Table) -> Result<Table> {
+    let (places, whole) = (places(table)?, whole_regions(plan));
     let mut endpoints = Vec::new();
     for place in &places {
-        let knees = knees(&values(plan, table, place)?)?;
-        endpoints.push(Endpoint { name: place.name(), primary: place.is_primary(), knees });
+        let knees = knees_of(cohort, table, place)?;
+        let families = families(cohort, &whole, place);
+        endpoints.push(Endpoint { name: place.name(), families, knees });
     }
     let mut paired = Table::new(&PAIRED);
-    let rows = paired_rows(&endpoints)?;
+    let settings = PairedSettings { headline: cohort.headline(), zeros: cohort.zeros() };
+    let rows = paired_rows(&endpoints, &settings)?;
     for (index, row) in rows.iter().enumerate() {
         let (place, endpoint) = (&places[index / 4], &endpoints[index / 4]);
-        write(plan, place, endpoint, row, &mut paired)?;
+        write(cohort, (place, endpoint), row, &mut paired)?;
     }
     Ok(paired)
 }
 
-fn places(table: &Table) -> Result<Vec<Place>> {
+pub(super) fn places(table: &Table) -> Result<Vec<Place>> {
     let mut places: Vec<Place> = Vec::new();
     for row in 0..table.n_rows() {
         for statistic in STATISTICS {
@@ -75,15 +98,25 @@ fn places(table: &Table) -> Result<Vec<Place>> {
     Ok(places)
 }
 
-fn values(plan: &KneePlan, table: &Table, place: &Place) -> Result<Vec<KneeValue>> {
+fn knees_of(cohort: &KneePlan, table: &Table, place: &Place) -> Result<Vec<Knee>> {
+    knees(&values(&cohort.before, &cohort.after, table, place)?)
+}
+
+/// Values of the sessions `before` and `after`.
+pub(super) fn values(
+    before: &str,
+    after: &str,
+    table: &Table,
+    place: &Place,
+) -> Result<Vec<KneeValue>> {
     let mut values = Vec::new();
     for row in 0..table.n_rows() {
         let here = text(table, "parameter", row)? == place.parameter
             && text(table, "region", row)? == place.region
             && text(table, "layer", row)? == place.layer;
         let session = match text(table, "session_id", row)? {
-            id if id == plan.before => Session::Before,
-            id if id == plan.after => Session::After,
+            id if id == before => Session::Before,
+            id if id == after => Session::After,
             _ => continue,
         };
         if here {
@@ -101,17 +134,10 @@ fn values(plan: &KneePlan, table: &Table, place: &Place) -> Result<Vec<KneeValue
 
 fn write(
     plan: &KneePlan,
-    place: &Place,
-    endpoint: &Endpoint,
+    (place, endpoint): (&Place, &Endpoint),
     row: &PairedRow,
     table: &mut Table,
 ) -> Result<()> {
-    let group = match row.group {
-        Group::Untreated => "control",
-        Group::Treated => "treated",
-        Group::All => "all",
-        Group::Interaction => "interaction",
-    };
     if row.n == 0 && row.n_missing == 0 {
         return Ok(());
     }
@@ -121,7 +147,7 @@ fn write(
         .text("units", &place.units)
         .text("region", &place.region)
         .text("layer", &place.layer)
-        .text("group", group)
+        .text("group", group_name(row.group))
         .text("before", &plan.before)
         .text("after", &plan.after)
         .integer("n", row.n)
@@ -130,9 +156,16 @@ fn write(
         .optional_real("mean_before", row.mean_before)
         .optional_real("mean_after", row.mean_after)
         .optional_real("p_flip", row.sign_flip.map(|flip| flip.p))
-        .text("family", if row.family == Family::Primary { "primary" } else { "" })
+        .optional_real("p_shapiro_wilk", row.shapiro_wilk.map(|test| test.p))
+        .optional_text("headline_test", headline_name(plan, row))
+        .optional_real("p", row.p)
+        .text("family", row.family.as_deref().unwrap_or_default())
         .optional_real("p_holm", row.p_holm);
     let written = differences(written, &changes(endpoint, row.group));
+    let written = match &row.mixed_model {
+        Some(model) => mixed_model(written, model),
+        None => written,
+    };
     let written = match &row.signed_rank {
         Some(test) => signed_rank(written, test),
         None => written,
@@ -141,6 +174,21 @@ fn write(
         Some(test) => t_test(written, test).finish(),
         None => written.finish(),
     }
+}
+
+/// The test that `p` of the row comes from.
+fn headline_name(plan: &KneePlan, row: &PairedRow) -> Option<&'static str> {
+    let has_own = match plan.headline() {
+        HeadlineTest::Wilcoxon => row.signed_rank.as_ref().is_some_and(|t| t.p_exact.is_some()),
+        HeadlineTest::T => row.t_test.is_some(),
+        HeadlineTest::SignFlip => row.sign_flip.is_some(),
+    };
+    let name = match (has_own, &row.between_subjects) {
+        (true, _) => plan.headline_test,
+        (false, Some(_)) => "rank_sum",
+        (false, None) => "sign_flip",
+    };
+    row.p.map(|_| name)
 }
 
 /// The differences that a row is about.
@@ -173,6 +221,7 @@ fn signed_rank<'t>(row: Row<'t>, test: &SignedRank) -> Row<'t> {
     row.real("hodges_lehmann", test.hodges_lehmann)
         .optional_real("ci_low", interval.map(|[low, _]| low))
         .optional_real("ci_high", interval.map(|[_, high]| high))
+        .optional_real("ci_level", test.confidence_level)
         .real("w_plus", test.w_plus)
         .real("w_minus", test.w_minus)
         .real("w", test.w_plus.min(test.w_minus))
@@ -186,6 +235,15 @@ fn signed_rank<'t>(row: Row<'t>, test: &SignedRank) -> Row<'t> {
             test.p_asymptotic(ContinuityCorrection::Half, TieCorrection::Corrected),
         )
         .real("rank_biserial", test.rank_biserial)
+}
+
+fn mixed_model<'t>(row: Row<'t>, model: &MixedModel) -> Row<'t> {
+    row.real("mixed_effect", model.effect)
+        .real("mixed_stderr", model.standard_error)
+        .real("mixed_degrees_of_freedom", model.degrees_of_freedom)
+        .real("p_mixed", model.p)
+        .real("mixed_sd_participants", model.between_sd)
+        .real("mixed_sd_knees", model.within_sd)
 }
 
 fn t_test<'t>(row: Row<'t>, test: &TTest) -> Row<'t> {

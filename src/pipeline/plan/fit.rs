@@ -6,7 +6,7 @@ use super::artery::{ArteryPlan, artery};
 use super::habitat::{HabitatPlan, Order, habitat};
 use super::source::{QueryPlan, RegionPlan, query, query_of, region};
 use super::voxels::{self, GatePlan, NoisePlan, Reading, RelativeTo, UncertaintyPlan};
-use crate::acquisition::ProtocolKind;
+use crate::acquisition::{ProtocolKind, SliceProfile};
 use crate::error::{Error, Result};
 use crate::fit::{EchoChoice, FitMethod, FitSettings};
 use crate::perfusion::IntegrationWindow;
@@ -64,6 +64,10 @@ pub struct AcquisitionPlan {
     pub frame_times_s: Option<Vec<f64>>,
     /// Repetition time, ms.
     pub repetition_time_ms: Option<f64>,
+    /// Nominal angle of the refocusing pulses of an echo train, degrees; 180 where it is not given.
+    pub refocusing_angle_deg: Option<f64>,
+    /// Name of a [`SliceProfile`]; rectangular where it is not given.
+    pub slice_profile: Option<&'static str>,
 }
 
 /// What is done about movement between the volumes of a series.
@@ -272,6 +276,7 @@ fn model(section: &Section<'_>) -> Option<String> {
 
 fn acquisition(section: &Section<'_>) -> AcquisitionPlan {
     let table = section.section("acquisition");
+    let profiles = SliceProfile::ALL.map(|profile| (profile.name(), Some(profile.name())));
     let plan = AcquisitionPlan {
         echo_times_ms: listed(&table, "echo_times_ms", [1.0, 500.0]),
         b_values_s_per_mm2: listed(&table, "b_values_s_per_mm2", [0.0, 5000.0]),
@@ -280,6 +285,10 @@ fn acquisition(section: &Section<'_>) -> AcquisitionPlan {
         repetition_time_ms: table
             .number("repetition_time_ms")
             .map(|_| table.number_within("repetition_time_ms", 1.0, [1.0, 20_000.0])),
+        refocusing_angle_deg: table
+            .number("refocusing_angle_deg")
+            .map(|_| table.number_within("refocusing_angle_deg", 180.0, [30.0, 180.0])),
+        slice_profile: table.choice("slice_profile", &profiles, None),
     };
     table.finish();
     plan

@@ -14,7 +14,9 @@ mod voxels;
 use std::path::{Path, PathBuf};
 
 pub use artery::{ArteryCurve, ArteryPlan, DEFAULT_DOSE_MMOL_PER_KG};
-pub use cohort::{CohortPlan, KneePlan, TumourPlan};
+pub use cohort::{
+    CohortPlan, FamilyPlan, KneePlan, RetestPlan, STATISTICS, Treatment, TumourPlan, group_name,
+};
 pub use fit::{AcquisitionPlan, AreaVariant, Arrival, DynamicPlan, FitPlan, Motion, T10};
 pub use habitat::{HabitatPlan, JointPlan, Order, Summary};
 use serde::Serialize;
@@ -119,6 +121,7 @@ fn from_sections(spec: &Spec, problems: &Problems) -> Option<Plan> {
         problems.push(error.at_field("study"));
     }
     source::check_inputs(&input, &fit, thickness.as_ref(), problems);
+    cohort::check_endpoints(cohort.as_ref(), &fit, thickness.as_ref(), problems);
     source::check_knees(&study, &fit, thickness.as_ref(), problems);
     root.finish();
     Some(Plan { study, input, fit, joint_habitat, thickness, cohort })

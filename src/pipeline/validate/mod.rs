@@ -13,6 +13,7 @@ mod coverage;
 mod diffusion;
 mod dynamic;
 mod page;
+mod power;
 mod reference;
 mod relaxation;
 
@@ -24,6 +25,7 @@ pub use comparison::{Comparison, Judged, Verdict};
 pub use coverage::{
     Cell, CoverageReport, CoverageRow, CoverageSettings, coverage, expected_coverage,
 };
+pub use power::power_table;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::io::atomic;
@@ -90,6 +92,7 @@ pub fn validate(data: &Path) -> Result<Report> {
         diffusion::brain_mrtrix,
         diffusion::brain_dipy,
         relaxation::knee,
+        relaxation::stimulated,
         relaxation::prostate,
         dynamic::breast,
         dynamic::phantom,

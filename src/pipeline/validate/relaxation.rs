@@ -7,6 +7,7 @@ use super::reference::ReferenceTable;
 use crate::error::Result;
 use crate::io::gradient_table;
 use crate::pipeline::plan::AcquisitionPlan;
+use crate::statistics::quantile::quantile;
 
 const MS: f64 = 1e3;
 /// The voxel table counts the slices of the whole scan; the first shipped one is this.
@@ -117,6 +118,121 @@ fn voxel_table(
         errors.compare(&about("standard error of T2, nlls", scipy)),
     ]);
     Ok(())
+}
+
+/// The same knee with stimulated echoes in the model.
+pub(super) fn stimulated(bench: &Bench<'_>) -> Result<Section> {
+    const IMAGE: &str = "t2/knee_mese/knee_mese_6echo_slices4-9.nii.gz";
+    const ECHOES: &str = "t2/knee_mese/echo_times_ms.txt";
+    let (mut section, complete) = bench.section(
+        "Knee, stimulated echoes",
+        "the same series; no other program's numbers: a plain exponential beside extended phase graphs",
+        &[IMAGE, ECHOES],
+    );
+    if !complete {
+        return Ok(section);
+    }
+    let echo_times = gradient_table::read_numbers(&bench.path(ECHOES))?;
+    let first = echo_times.iter().take(N_ECHOES).copied().collect();
+    let plain = Job {
+        acquisition: AcquisitionPlan { echo_times_ms: Some(first), ..AcquisitionPlan::default() },
+        ..Job::new("knee MESE", "t2", IMAGE)
+    };
+    let graph = bench.run(&Job { model: "t2_epg", ..plain.clone() }, &mut section)?;
+    let plain = bench.run(&plain, &mut section)?;
+    let echoes = bench.volumes(IMAGE)?;
+    let tissue = Tissue::of(&echoes);
+    section.notes.extend(tissue.describe(&plain, &graph)?);
+    section.comparisons.push(tissue.compare(&plain, &graph)?);
+    Ok(section)
+}
+
+/// Voxels with signal in the first two echoes.
+struct Tissue {
+    voxels: Vec<usize>,
+    /// How many of them have a first echo below the second.
+    n_raised: usize,
+}
+
+impl Tissue {
+    fn of(echoes: &[Vec<f64>]) -> Self {
+        let [first, second, ..] = echoes else {
+            return Self { voxels: Vec::new(), n_raised: 0 };
+        };
+        let highest: Vec<f64> = first.iter().zip(second).map(|(a, b)| a.max(*b)).collect();
+        let bright = quantile(&highest, 0.99).unwrap_or(f64::INFINITY);
+        let voxels: Vec<usize> =
+            (0..highest.len()).filter(|&voxel| highest[voxel] > 0.15 * bright).collect();
+        let n_raised = voxels.iter().filter(|&&voxel| first[voxel] < second[voxel]).count();
+        Self { voxels, n_raised }
+    }
+
+    /// Voxels that both models could fit.
+    fn both<'a>(&'a self, plain: &'a Maps, graph: &'a Maps) -> impl Iterator<Item = usize> + 'a {
+        let fitted = |maps: &Maps, voxel: usize| {
+            maps.status.get(voxel).is_some_and(|status| status.is_settled())
+        };
+        let voxels = self.voxels.iter().copied();
+        voxels.filter(move |&voxel| fitted(plain, voxel) && fitted(graph, voxel))
+    }
+
+    fn compare(&self, plain: &Maps, graph: &Maps) -> Result<super::Comparison> {
+        let theirs = plain.values("desc-t2_T2map.nii.gz")?;
+        let ours = graph.values("desc-t2epg_T2map.nii.gz")?;
+        let mut pairs = Pairs::default();
+        for voxel in self.both(plain, graph) {
+            pairs.push_relative(MS * ours[voxel], MS * theirs[voxel]);
+        }
+        Ok(pairs.compare(&About {
+            series: "knee MESE",
+            quantity: "T2, t2_epg",
+            units: "ms",
+            reference: "T2, t2",
+            difference_units: "1",
+            judged: Judged::Shown,
+            reason: "two models; stimulated echoes make the plain T2 longer",
+        }))
+    }
+
+    fn describe(&self, plain: &Maps, graph: &Maps) -> Result<Vec<String>> {
+        let unexplained = |maps: &Maps, name: &str| -> Result<Vec<f64>> {
+            let explained = maps.values(name)?;
+            Ok(self.both(plain, graph).map(|voxel| 1.0 - explained[voxel]).collect())
+        };
+        let left = unexplained(plain, "desc-t2Rsquared_T2map.nii.gz")?;
+        let left_by_graph = unexplained(graph, "desc-t2epgRsquared_T2map.nii.gz")?;
+        let field = graph.values("desc-t2epg_TB1map.nii.gz")?;
+        let fields: Vec<f64> = self.both(plain, graph).map(|voxel| field[voxel]).collect();
+        let n_at_one = fields.iter().filter(|&&b1| b1 >= 1.0).count();
+        // Per degree of freedom: six echoes less two and less three parameters.
+        let freedom = (N_ECHOES - 2) as f64 / (N_ECHOES - 3) as f64;
+        let ratios: Vec<f64> =
+            left_by_graph.iter().zip(&left).map(|(graph, plain)| freedom * graph / plain).collect();
+        let n_better = ratios.iter().filter(|&&ratio| ratio < 1.0).count();
+        let n = ratios.len() as f64;
+        let percent = |count: usize, of: f64| 100.0 * count as f64 / of;
+        let median = |values: &[f64]| quantile(values, 0.5).unwrap_or(f64::NAN);
+        Ok(vec![
+            format!(
+                "Of {} voxels of tissue {:.1} % have a first echo below the second, which no \
+                 exponential can.",
+                self.voxels.len(),
+                percent(self.n_raised, self.voxels.len() as f64)
+            ),
+            format!(
+                "Residual variance per degree of freedom, `t2_epg` over `t2`: median {:.2}, below 1 \
+                 in {:.1} % of {} voxels that both fit (six echoes, three and two parameters).",
+                median(&ratios),
+                percent(n_better, n),
+                ratios.len()
+            ),
+            format!(
+                "B1 times 180°: median {:.0}°, at 180° in {:.1} % of the voxels.",
+                180.0 * median(&fields),
+                percent(n_at_one, n)
+            ),
+        ])
+    }
 }
 
 /// Synthetic prostate with known T2.

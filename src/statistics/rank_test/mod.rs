@@ -9,7 +9,9 @@ mod signed_rank;
 
 pub use kruskal_wallis::{KruskalWallis, kruskal_wallis};
 pub use rank_sum::{RankSum, rank_sum};
-pub use signed_rank::{ContinuityCorrection, SignedRank, TieCorrection, signed_rank};
+pub use signed_rank::{
+    ContinuityCorrection, SignedRank, TieCorrection, Zeros, signed_rank, signed_rank_with,
+};
 
 use statrs::distribution::{ContinuousCDF, Normal};
 

@@ -1,11 +1,13 @@
 //! Wilcoxon's signed-rank test of paired differences.
 //!
-//! Zeros are dropped and counted; the exact p counts all sign patterns of the mid-ranks at hand.
+//! Zeros are counted, and dropped before or after ranking; the exact p counts all sign patterns of the
+//! mid-ranks at hand.
 //!
 //! # Reference
 //!
 //! Wilcoxon, "Individual comparisons by ranking methods", Biometrics Bull. 1 (1945),
-//! doi:10.2307/3001968. Hodges and Lehmann, Ann. Math. Stat. 34 (1963),
+//! doi:10.2307/3001968. Pratt, "Remarks on zeros and ties in the Wilcoxon signed rank procedures",
+//! J. Am. Stat. Assoc. 54 (1959), doi:10.1080/01621459.1959.10501526. Hodges and Lehmann, Ann. Math. Stat. 34 (1963),
 //! doi:10.1214/aoms/1177704172. Kerby, "The simple difference formula", Compr. Psychol. 3 (2014),
 //! doi:10.2466/11.IT.3.1.
 
@@ -22,7 +24,7 @@ const EXACT_N_MAX: usize = 400;
 pub struct SignedRank {
     /// Number of differences, zeros included.
     pub n: usize,
-    /// Differences that are 0: dropped from the ranks.
+    /// Differences that are 0: in neither sum of ranks.
     pub n_zeros: usize,
     /// Sum of the ranks of positive differences.
     pub w_plus: f64,
@@ -35,9 +37,23 @@ pub struct SignedRank {
     /// Exact interval of the shift with at least 95 % confidence (for untied differences); `None`
     /// below 6 differences, where there is none, and above 400.
     pub confidence_interval_95: Option<[f64; 2]>,
+    /// Confidence that this interval attains with untied differences, at least 0.95.
+    pub confidence_level: Option<f64>,
     /// (W⁺ − W⁻)/(W⁺ + W⁻), matched rank-biserial correlation; 0 where all differences are 0.
     pub rank_biserial: f64,
     ties: f64,
+    /// Variance of W under the null hypothesis, Σrank²/4: ties and zeros included.
+    variance: f64,
+}
+
+/// What becomes of differences that are 0.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Zeros {
+    /// Dropped before the others are ranked: Wilcoxon.
+    #[default]
+    Dropped,
+    /// Ranked with the others and dropped then: Pratt.
+    Ranked,
 }
 
 /// Whether the normal approximation moves W by ½ towards its mean.
@@ -58,44 +74,79 @@ pub enum TieCorrection {
     None,
 }
 
-/// Tests whether `differences` are symmetric about 0.
+/// Tests whether `differences` are symmetric about 0; zeros are dropped.
 ///
 /// # Errors
 ///
 /// `Value` at `differences`: none, or one not finite.
 pub fn signed_rank(differences: &[f64]) -> Result<SignedRank> {
+    signed_rank_with(differences, Zeros::Dropped)
+}
+
+/// As [`signed_rank`], with a choice about zeros.
+///
+/// # Errors
+///
+/// `Value` at `differences`: none, or one not finite.
+pub fn signed_rank_with(differences: &[f64], zeros: Zeros) -> Result<SignedRank> {
     require_finite(differences, "differences")?;
-    let nonzero: Vec<f64> = differences.iter().copied().filter(|&d| d.abs() > 0.0).collect();
-    let magnitudes: Vec<f64> = nonzero.iter().map(|d| d.abs()).collect();
-    let (ranks, ties) = doubled_ranks(&magnitudes);
-    let total: usize = ranks.iter().sum();
-    let plus: usize = ranks.iter().zip(&nonzero).filter(|(_, d)| **d > 0.0).map(|(r, _)| r).sum();
+    let n = differences.len();
+    let Ranks { doubled, positive, ties } = Ranks::of(differences, zeros);
+    let total: usize = doubled.iter().sum();
+    let plus: usize = doubled.iter().zip(&positive).filter(|(_, up)| **up).map(|(r, _)| r).sum();
     let minus = total - plus;
     let walsh = walsh_averages(differences)?;
-    let exact = differences.len() <= EXACT_N_MAX;
+    let exact = n <= EXACT_N_MAX;
+    let interval = if exact { interval_95(&walsh, n) } else { None };
     Ok(SignedRank {
-        n: differences.len(),
-        n_zeros: differences.len() - nonzero.len(),
+        n,
+        n_zeros: n - doubled.len(),
         w_plus: plus as f64 / 2.0,
         w_minus: minus as f64 / 2.0,
-        p_exact: exact.then(|| (2.0 * lower_tail(&ranks, plus.min(minus))).min(1.0)),
+        p_exact: exact.then(|| (2.0 * lower_tail(&doubled, plus.min(minus))).min(1.0)),
         hodges_lehmann: walsh.median(),
-        confidence_interval_95: if exact { interval_95(&walsh, differences.len()) } else { None },
+        confidence_interval_95: interval.map(|(ends, _)| ends),
+        confidence_level: interval.map(|(_, level)| level),
         rank_biserial: if total == 0 { 0.0 } else { (plus as f64 - minus as f64) / total as f64 },
         ties,
+        variance: doubled.iter().map(|&rank| (rank as f64).powi(2)).sum::<f64>() / 16.0,
     })
+}
+
+/// Ranks of the differences that are not 0, in their order.
+struct Ranks {
+    /// Doubled mid-ranks of the magnitudes.
+    doubled: Vec<usize>,
+    /// Which differences are positive.
+    positive: Vec<bool>,
+    /// Σ(t³ − t) over groups of t equal magnitudes.
+    ties: f64,
+}
+
+impl Ranks {
+    fn of(differences: &[f64], zeros: Zeros) -> Self {
+        let nonzero: Vec<f64> = differences.iter().copied().filter(|&d| d.abs() > 0.0).collect();
+        let magnitudes: Vec<f64> = nonzero.iter().map(|d| d.abs()).collect();
+        let (mut doubled, ties) = doubled_ranks(&magnitudes);
+        if zeros == Zeros::Ranked {
+            // All zeros lie below all others.
+            let below = 2 * (differences.len() - nonzero.len());
+            for rank in &mut doubled {
+                *rank += below;
+            }
+        }
+        Self { doubled, positive: nonzero.iter().map(|&d| d > 0.0).collect(), ties }
+    }
 }
 
 impl SignedRank {
     /// Two-sided p of the normal approximation; 1 where all differences are 0.
     pub fn p_asymptotic(&self, continuity: ContinuityCorrection, ties: TieCorrection) -> f64 {
-        let n = (self.n - self.n_zeros) as f64;
-        let mean = n * (n + 1.0) / 4.0;
-        let tied = if ties == TieCorrection::Corrected { self.ties / 48.0 } else { 0.0 };
-        let variance = n * (n + 1.0) * (2.0 * n + 1.0) / 24.0 - tied;
+        let mean = f64::midpoint(self.w_plus, self.w_minus);
+        let untied = if ties == TieCorrection::Corrected { 0.0 } else { self.ties / 48.0 };
         let half = if continuity == ContinuityCorrection::Half { 0.5 } else { 0.0 };
         let distance = ((self.w_plus - mean).abs() - half).max(0.0);
-        normal_p(distance / variance.sqrt())
+        normal_p(distance / (self.variance + untied).sqrt())
     }
 }
 
@@ -121,8 +172,8 @@ fn walsh_averages(differences: &[f64]) -> Result<Sorted> {
         .ok_or_else(|| Error::internal("averages of finite differences are not finite"))
 }
 
-/// The widest exclusion that keeps each tail at 2.5 % or less.
-fn interval_95(walsh: &Sorted, n: usize) -> Option<[f64; 2]> {
+/// The widest exclusion that keeps each tail at 2.5 % or less, and the confidence it attains.
+fn interval_95(walsh: &Sorted, n: usize) -> Option<([f64; 2], f64)> {
     let ranks: Vec<usize> = (1..=n).map(|rank| 2 * rank).collect();
     let all = n * (n + 1) / 2;
     let (mut low, mut high) = (0, all);
@@ -135,7 +186,10 @@ fn interval_95(walsh: &Sorted, n: usize) -> Option<[f64; 2]> {
             high = middle - 1;
         }
     }
-    (low > 0).then(|| [walsh.values()[low - 1], walsh.values()[all - low]])
+    (low > 0).then(|| {
+        let ends = [walsh.values()[low - 1], walsh.values()[all - low]];
+        (ends, 1.0 - 2.0 * lower_tail(&ranks, 2 * (low - 1)))
+    })
 }
 
 #[cfg(test)]
@@ -232,6 +286,29 @@ mod tests {
     }
 
     #[test]
+    fn nine_pairs_attain_what_the_table_leaves() {
+        // W = 5 is the largest with a tail below 2.5 %: 2·10/512 stay outside.
+        let differences: Vec<f64> = (1..=9).map(f64::from).collect();
+        let test = signed_rank(&differences).unwrap();
+        assert!((test.confidence_level.unwrap() - (1.0 - 20.0 / 512.0)).abs() < 1e-15);
+        // Walsh averages of 1 to 9 without the five least and the five largest: {1, 1.5, 2, 2, 2.5}.
+        assert_eq!(test.confidence_interval_95, Some([2.5, 7.5]));
+    }
+
+    #[test]
+    fn zeros_that_are_ranked_raise_the_ranks_of_the_others() {
+        let differences = [0.0, 0.0, -1.0, 2.0, 3.0];
+        let dropped = signed_rank(&differences).unwrap();
+        assert!((dropped.w_plus - 5.0).abs() < 1e-15 && (dropped.w_minus - 1.0).abs() < 1e-15);
+        assert_eq!(dropped.p_exact, Some(0.5));
+        let ranked = signed_rank_with(&differences, Zeros::Ranked).unwrap();
+        assert!((ranked.w_plus - 9.0).abs() < 1e-15 && (ranked.w_minus - 3.0).abs() < 1e-15);
+        assert_eq!((ranked.p_exact, ranked.n_zeros), (Some(0.5), 2));
+        let none = signed_rank_with(&[0.0, 0.0], Zeros::Ranked).unwrap();
+        assert_eq!(none.p_exact, Some(1.0));
+    }
+
+    #[test]
     fn small_and_odd_samples_have_answers() {
         let zeros = signed_rank(&[0.0, 0.0]).unwrap();
         assert_eq!((zeros.n_zeros, zeros.p_exact), (2, Some(1.0)));
@@ -239,7 +316,7 @@ mod tests {
         assert!((p - 1.0).abs() < 1e-15);
         assert!(zeros.rank_biserial.abs() < 1e-15);
         let five = signed_rank(&[1.0, 2.0, 3.0, 4.0, 5.0]).unwrap();
-        assert_eq!(five.confidence_interval_95, None);
+        assert_eq!((five.confidence_interval_95, five.confidence_level), (None, None));
         assert!((five.rank_biserial - 1.0).abs() < 1e-15);
         assert!((five.hodges_lehmann - 3.0).abs() < 1e-15);
         assert!(signed_rank(&[]).is_err());

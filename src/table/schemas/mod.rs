@@ -7,7 +7,7 @@ mod region;
 mod voxel;
 
 pub use cohort::{CLASSES, SWEEPS, TUMOURS};
-pub use knee::{KNEES, PAIRED, THICKNESS};
+pub use knee::{KNEES, PAIRED, REPEATABILITY, THICKNESS};
 pub use provenance::{QC, RUNS, TRANSFORMS};
 pub use region::{EXCLUSIONS, HABITATS, HISTOGRAMS, REGIONS};
 pub use voxel::VOXELS;
@@ -15,7 +15,7 @@ pub use voxel::VOXELS;
 use super::{Column, Schema};
 
 /// Every table, in the order of the data dictionary.
-pub static SCHEMAS: [&Schema; 14] = [
+pub static SCHEMAS: [&Schema; 15] = [
     &VOXELS,
     &REGIONS,
     &HISTOGRAMS,
@@ -27,6 +27,7 @@ pub static SCHEMAS: [&Schema; 14] = [
     &THICKNESS,
     &KNEES,
     &PAIRED,
+    &REPEATABILITY,
     &TRANSFORMS,
     &QC,
     &RUNS,

@@ -35,6 +35,33 @@ def description(values):
     }
 
 
+def exact_pratt(d):
+    """All sign patterns by convolution of the characteristic polynomial; ranks with zeros, doubled."""
+    ranks = stats.rankdata(np.abs(d))
+    ranks, signs = np.rint(2 * ranks[d != 0]).astype(int), d[d != 0] > 0
+    counts = np.array([1.0])
+    for rank in ranks:
+        wider = np.zeros(len(counts) + rank)
+        wider[: len(counts)] += counts / 2
+        wider[rank:] += counts / 2
+        counts = wider
+    least = min(ranks[signs].sum(), ranks[~signs].sum())
+    return float(min(1.0, 2 * counts[: least + 1].sum()))
+
+
+def attained_level(n):
+    """Confidence of the widest signed-rank exclusion with tails of at most 2.5 %; none below six."""
+    counts = np.array([1.0])
+    for rank in range(1, n + 1):
+        wider = np.zeros(len(counts) + rank)
+        wider[: len(counts)] += counts / 2
+        wider[rank:] += counts / 2
+        counts = wider
+    tails = np.cumsum(counts)
+    inside = tails[tails <= 0.025]
+    return float(1 - 2 * inside[-1]) if len(inside) else None
+
+
 def paired(differences):
     d = np.array(differences)
     t = stats.ttest_1samp(d, 0.0)
@@ -50,6 +77,11 @@ def paired(differences):
     }
     for name, correction in [("p_continuity", True), ("p_plain", False)]:
         out[name] = float(stats.wilcoxon(d, zero_method="wilcox", correction=correction, method="asymptotic").pvalue)
+        out[name + "_pratt"] = float(stats.wilcoxon(d, zero_method="pratt", correction=correction, method="asymptotic").pvalue)
+    out["p_exact_pratt"] = exact_pratt(d)
+    shapiro = stats.shapiro(d)
+    out["w"], out["p_w"] = float(shapiro.statistic), float(shapiro.pvalue)
+    out["level"] = attained_level(len(d))
     nonzero = d[d != 0]
     if len(nonzero) == len(d) and len(np.unique(np.abs(d))) == len(d):
         out["p_exact"] = float(stats.wilcoxon(d, method="exact").pvalue)

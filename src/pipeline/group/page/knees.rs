@@ -11,16 +11,15 @@ use crate::table::Table;
 
 /// Tests of the primary endpoints in all groups of knees, and of all other endpoints.
 pub(super) fn tests(paired: &Table) -> Result<[PageTable; 2]> {
-    let mut of_primary: Vec<[&str; 2]> = Vec::new();
+    let mut of_primary: Vec<[&str; 3]> = Vec::new();
     for row in 0..paired.n_rows() {
-        if text(paired, "family", row)? == "primary" {
-            of_primary.push([text(paired, "endpoint", row)?, text(paired, "region", row)?]);
+        if !text(paired, "family", row)?.is_empty() {
+            of_primary.push(place(paired, row)?);
         }
     }
     let (mut primary, mut others) = (Vec::new(), Vec::new());
     for row in 0..paired.n_rows() {
-        let endpoint = [text(paired, "endpoint", row)?, text(paired, "region", row)?];
-        let is_primary = of_primary.contains(&endpoint);
+        let is_primary = of_primary.contains(&place(paired, row)?);
         if is_primary { &mut primary } else { &mut others }.push(test(paired, row)?);
     }
     Ok([
@@ -29,7 +28,12 @@ pub(super) fn tests(paired: &Table) -> Result<[PageTable; 2]> {
     ])
 }
 
-const COLUMNS: [&str; 13] = [
+/// Endpoint, region and layer of a row.
+fn place(paired: &Table, row: usize) -> Result<[&str; 3]> {
+    Ok([text(paired, "endpoint", row)?, text(paired, "region", row)?, text(paired, "layer", row)?])
+}
+
+const COLUMNS: [&str; 14] = [
     "endpoint",
     "knees",
     "family",
@@ -42,12 +46,13 @@ const COLUMNS: [&str; 13] = [
     "p Wilcoxon",
     "p t",
     "p flip",
+    "headline",
     "p Holm",
 ];
 
 const CAPTION: &str = "Mean before and after; Hodges–Lehmann change with its exact interval (– where \
                        so few pairs cannot give one); exact Wilcoxon, paired t, exact sign flip of \
-                       participants; Holm within the family. All: both knees of a participant are \
+                       participants; Holm on the headline p within the family. All: both knees of a participant are \
                        not independent, so only the sign flip is given. Interaction: change of the \
                        control knee minus change of the treated knee.";
 
@@ -74,12 +79,16 @@ fn test(paired: &Table, row: usize) -> Result<Vec<Cell>> {
         probability(paired, "p_exact", row)?.into(),
         probability(paired, "p_t", row)?.into(),
         probability(paired, "p_flip", row)?.into(),
+        match text(paired, "headline_test", row)? {
+            "" => "–".into(),
+            test => test.replace('_', " ").into(),
+        },
         probability(paired, "p_holm", row)?.into(),
     ])
 }
 
 /// `t2_p25` as `T2 P25`.
-fn endpoint(name: &str) -> String {
+pub(super) fn endpoint(name: &str) -> String {
     let (parameter, statistic) = name.rsplit_once('_').unwrap_or((name, ""));
     let statistic = match statistic {
         "sd" => "SD".to_owned(),
@@ -98,7 +107,8 @@ pub(super) fn figures(plan: &KneePlan, paired: &Table, knees: &Table) -> Result<
         let Some((parameter, statistic)) = name.rsplit_once('_') else { continue };
         let region = text(paired, "region", row)?;
         let key = format!("{name} {region}");
-        if !["median", "p25"].contains(&statistic) || done.contains(&key) {
+        let is_full = text(paired, "layer", row)? == "full";
+        if !is_full || !["median", "p25"].contains(&statistic) || done.contains(&key) {
             continue;
         }
         done.push(key);
@@ -133,6 +143,7 @@ fn means(
     for row in 0..paired.n_rows() {
         let is_it = text(paired, "endpoint", row)? == endpoint
             && text(paired, "region", row)? == region
+            && text(paired, "layer", row)? == "full"
             && text(paired, "group", row)? == group;
         if is_it {
             let before = real(paired, "mean_before", row)?;
@@ -188,7 +199,8 @@ impl Lines<'_> {
 
     fn is_of(&self, row: usize) -> Result<bool> {
         Ok(text(self.knees, "parameter", row)? == self.parameter
-            && text(self.knees, "region", row)? == self.region)
+            && text(self.knees, "region", row)? == self.region
+            && text(self.knees, "layer", row)? == "full")
     }
 }
 
@@ -292,11 +304,7 @@ mod tests {
 
     #[test]
     fn only_knees_with_both_sessions_are_lines() {
-        let plan = KneePlan {
-            before: "ses-pre".into(),
-            after: "ses-post".into(),
-            treated_knee_column: None,
-        };
+        let plan = KneePlan::of_sessions("ses-pre", "ses-post");
         let figures = figures(&plan, &paired(), &knee_rows()).unwrap();
         let [Figure::Pairs(figure)] = &figures[..] else { panic!("{figures:?}") };
         assert_eq!(figure.panels.len(), 1, "no treated knee, no panel");

@@ -103,11 +103,7 @@ mod tests {
 
     #[test]
     fn sessions_stand_side_by_side_before_first_and_failures_are_alarming() {
-        let plan = KneePlan {
-            before: "ses-pre".into(),
-            after: "ses-post".into(),
-            treated_knee_column: None,
-        };
+        let plan = KneePlan::of_sessions("ses-pre", "ses-post");
         let runs = runs(&[
             ["sub-01", "ses-post", ""],
             ["sub-01", "ses-pre", ""],
