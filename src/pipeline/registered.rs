@@ -343,3 +343,6 @@ fn interpolated(series: &Series, target: &Grid, transform: &Transform) -> Result
     }
     Series::new(*target, Samples::Single(samples), vec![Scaling::IDENTITY; series.n_volumes()])
 }
+
+#[cfg(test)]
+mod tests;

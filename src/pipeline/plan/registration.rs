@@ -168,3 +168,52 @@ pub(super) fn refuse_registration(section: &Section<'_>, plan: &super::FitPlan) 
         section.refuse(key, error);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::pipeline::plan::{Plan, RegistrationOrder, TransformKind};
+    use crate::pipeline::spec::Spec;
+
+    fn read(lines: &str) -> Result<Plan, Vec<String>> {
+        let text = format!(
+            "[study]\ndataset = \".\"\n[[fit]]\nmodel = \"t2\"\nseries = {{ suffix = \"MESE\" }}\n\
+             region = {{ image = {{ suffix = \"dseg\" }}, labels = [1] }}\n{lines}"
+        );
+        let spec = Spec::parse(Path::new("a.toml"), text, &[]);
+        let plan = spec.and_then(|spec| Plan::check(&spec));
+        plan.map_err(|errors| errors.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_method() {
+        let plan = read("registration = { to = { suffix = \"T2w\" } }\n").unwrap();
+        let registration = plan.fit[0].registration.as_ref().unwrap();
+        assert_eq!(registration.kind, TransformKind::FreeForm);
+        assert_eq!(registration.order, RegistrationOrder::RegisterThenFit);
+        assert_eq!(registration.to.as_ref().unwrap().suffix, "T2w");
+        assert!((registration.mask_margin_mm - 10.0).abs() < 1e-12);
+        assert!(plan.to_toml().unwrap().contains("order = \"register_then_fit\""));
+        assert!(read("").unwrap().fit[0].registration.is_none());
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_refused_with_its_place() {
+        let to = "to = { suffix = \"T2w\" }";
+        for (lines, field) in [
+            ("uncertainty = { registration_sd_mm = 0.2 }".to_owned(), "registration_sd_mm"),
+            (format!("registration = {{ {to}, control_spacing_mm = [20, 40] }}"), "two distances"),
+            (format!("registration = {{ {to}, metric = \"nmi\" }}"), "registration.metric"),
+            (format!("registration = {{ {to}, mask_labels = [0] }}"), "not a label value"),
+            (format!("registration = {{ {to}, spacing = 3 }}"), "unknown key"),
+            (
+                format!("registration = {{ {to} }}\ntruncate_below_noise = true"),
+                "does not go together with `order = \"register_then_fit\"`",
+            ),
+        ] {
+            let errors = read(&format!("{lines}\n")).unwrap_err();
+            assert!(errors.iter().any(|error| error.contains(field)), "{lines}: {errors:?}");
+        }
+    }
+}

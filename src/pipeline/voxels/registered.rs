@@ -23,7 +23,7 @@ const MEASURED_NOISE: usize = 1 << 40;
 const TRANSFORMS: usize = 1 << 41;
 
 /// Noise of every voxel over σ where signals were interpolated; none where they are as measured.
-pub(super) fn noise_scale<'a>(work: VoxelWork<'a>) -> Option<&'a [f64]> {
+pub(super) fn noise_scale(work: VoxelWork<'_>) -> Option<&[f64]> {
     match work.bridge {
         Some(Bridge::Resampled(resampled)) => Some(&resampled.noise_scale),
         _ => None,
@@ -31,7 +31,7 @@ pub(super) fn noise_scale<'a>(work: VoxelWork<'a>) -> Option<&'a [f64]> {
 }
 
 /// The work on the signals as they were measured, where those of `work` were interpolated.
-pub(super) fn as_measured<'a>(work: VoxelWork<'a>) -> Option<VoxelWork<'a>> {
+pub(super) fn as_measured(work: VoxelWork<'_>) -> Option<VoxelWork<'_>> {
     let Some(Bridge::Resampled(resampled)) = work.bridge else { return None };
     let (loaded, region) = (&resampled.measured, &resampled.measured_region);
     Some(VoxelWork { loaded, region, fixed: &[], bridge: None, ..work })
