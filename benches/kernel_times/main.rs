@@ -18,6 +18,7 @@ mod gzip;
 mod limits;
 mod perfusion;
 mod pseudo_experiments;
+mod registration;
 mod values;
 
 use std::collections::BTreeMap;
@@ -70,6 +71,7 @@ fn workload(folder: &Path, name: &str, size: Option<usize>) -> Result<Box<dyn Wo
         "pseudo_rician" => Box::new(pseudo_experiments::Draws::rician(folder, size)?),
         "k_means" => Box::new(values::Clusters::new(folder)?),
         "first_order" => Box::new(values::Features::new(folder)?),
+        "registration" => Box::new(registration::FreeForm::new(folder)?),
         "read" => Box::new(gzip::Read::new(folder.join("adc.nii"))),
         "read_gzip" => Box::new(gzip::Read::new(folder.join("adc.nii.gz"))),
         "inflate_zlib_rs" => Box::new(gzip::Inflate::zlib_rs(folder)?),

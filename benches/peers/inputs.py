@@ -9,6 +9,8 @@ import gzip
 import nibabel
 import numpy as np
 
+import knee_pair
+
 AMPLITUDE = 1000.0
 SIGMA = 20.0
 TISSUE_FRACTION = 0.3
@@ -114,7 +116,13 @@ def make_groups(folder):
         save(folder / f"{name}.nii", column.reshape(100, 100, 100, order="F"))
 
 
-MAKERS = {"t2": make_t2, "adc": make_adc, "dce": make_dce, "groups": make_groups}
+MAKERS = {
+    "t2": make_t2,
+    "adc": make_adc,
+    "dce": make_dce,
+    "groups": make_groups,
+    "knee": knee_pair.make,
+}
 
 
 def make(folder, names):

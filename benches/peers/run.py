@@ -27,6 +27,7 @@ WORKLOADS = [
     "k_means",
     "first_order",
     "gzip_files",
+    "registration",
     "memory",
     "limits",
 ]

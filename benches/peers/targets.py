@@ -80,6 +80,7 @@ class SameBits:
         return ("yes" if all(found) else "no", all(found)) if found else None
 
 
+REGISTRATION = "registration, B-spline 12 mm, 192 x 192 x 30"
 VOLUME = {"t2": "from 4-D volume and mask", "adc": "from 4-D volume and region"}
 SPEED = [
     AtLeast(goal, name, peer, ours)
@@ -124,6 +125,10 @@ TARGETS = [
     AtLeast(11, "k-means, 2 variables, 1e6 samples", "scikit-learn"),
     AtLeast(60, "first-order features, 1e6 values", "pyradiomics"),
     AtLeast(18, "first-order features, 1e6 values", "numpy"),
+    AtLeast(12, REGISTRATION, "elastix"),
+    FigureAtMost("registration: Dice below that of elastix", 0.0, [REGISTRATION], "dice_deficit"),
+    FigureAtMost("registration: P95 error over that of elastix", 1.0, [REGISTRATION], "error_ratio"),
+    FigureAtMost("registration: folded voxels", 0, [REGISTRATION], "n_folded"),
     AtLeast(1.5, "inflate", "zlib-rs", "libdeflate"),
     AtLeast(6, "deflate, full map", "libdeflate level 1"),
     FigureAtMost(

@@ -98,7 +98,21 @@ pub fn mask_from_fraction(fraction: &Volume<f32>, least: f32) -> Mask {
 /// Trilinear value of `volume` at a scanner position as [`resample_linear`] computes it; `None`
 /// outside, NaN where values are missing.
 pub fn linear_at(volume: &Volume<f32>, position_mm: [f64; 3]) -> Option<f32> {
-    let grid = volume.grid();
+    let corners = corners_at(volume.grid(), position_mm)?;
+    let (mut sum, mut weight) = (0.0, 0.0);
+    for (index, share) in corners {
+        let value = volume.voxels()[index];
+        if share > 0.0 && value.is_finite() {
+            sum += share * f64::from(value);
+            weight += share;
+        }
+    }
+    Some(if weight >= LEAST_FINITE_WEIGHT { (sum / weight) as f32 } else { f32::NAN })
+}
+
+/// The voxels that trilinear interpolation at a scanner position takes, each with its weight; voxels
+/// of weight 0 may be any. `None` outside.
+pub fn corners_at(grid: &Grid, position_mm: [f64; 3]) -> Option<[(usize, f64); 8]> {
     let voxel = grid.affine().to_voxel(position_mm);
     let shape = grid.shape();
     let mut base = [0; 3];
@@ -113,20 +127,16 @@ pub fn linear_at(volume: &Volume<f32>, position_mm: [f64; 3]) -> Option<f32> {
         base[axis] = (inside.floor() as usize).min(shape[axis].saturating_sub(2));
         fraction[axis] = inside - base[axis] as f64;
     }
-    let (mut sum, mut weight) = (0.0, 0.0);
-    for corner in 0..8_usize {
+    let mut corners = [(0, 0.0); 8];
+    for (corner, found) in corners.iter_mut().enumerate() {
         let bit = |axis: usize| corner >> axis & 1;
         let share: f64 =
             (0..3).map(|a| if bit(a) == 1 { fraction[a] } else { 1.0 - fraction[a] }).product();
         if share > 0.0 {
-            let value = volume.voxels()[grid.index([0, 1, 2].map(|a| base[a] + bit(a)))];
-            if value.is_finite() {
-                sum += share * f64::from(value);
-                weight += share;
-            }
+            *found = (grid.index([0, 1, 2].map(|a| base[a] + bit(a))), share);
         }
     }
-    Some(if weight >= LEAST_FINITE_WEIGHT { (sum / weight) as f32 } else { f32::NAN })
+    Some(corners)
 }
 
 /// First and past-the-end voxel of `target` along each axis that `mask` can reach; `None` where it

@@ -18,7 +18,8 @@ pub struct Alignment {
     /// One per volume of the series, from the reference to that volume; empty where the series was
     /// taken as it is.
     pub motion: Vec<Registration>,
-    /// From the series to the image that the region was drawn on.
+    /// From the series to the image that the region was drawn on, or from that image to the series
+    /// where the plan registers the series.
     pub region: Option<Registration>,
 }
 

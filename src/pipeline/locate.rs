@@ -24,7 +24,7 @@ pub struct FitItem {
     pub t10_map: Option<PathBuf>,
     /// The mask of the artery.
     pub artery: Option<PathBuf>,
-    /// The image that the region was drawn on, where it is registered to the series.
+    /// The image that the region was drawn on, where the two are registered.
     pub register_from: Option<PathBuf>,
     /// Map of the transmit field.
     pub b1_map: Option<PathBuf>,
@@ -187,7 +187,14 @@ fn fit_item(
     })?;
     let kind = measure::named(&fit.model)?.protocol;
     let region = fit.region.as_ref().map(|region| one(files, &for_knee(&region.query)));
-    let register_from = fit.region.as_ref().and_then(|region| region.register_from.as_ref());
+    let to = fit.registration.as_ref().and_then(|registration| registration.to.as_ref());
+    if fit.registration.is_some() && to.is_none() {
+        return Err(Error::new(ErrorKind::Configuration, "no image to register to in the dataset")
+            .at_field(format!("fit[{index}].registration.to"))
+            .hint("as in to = { suffix = \"T2w\", acq = \"{knee}kneedess\" }"));
+    }
+    let from = fit.region.as_ref().and_then(|region| region.register_from.as_ref());
+    let register_from = to.or(from);
     let register_from = register_from.map(|query| one(files, &for_knee(query))).transpose()?;
     let t10_map = match fit.dynamic.as_ref().map(|dynamic| &dynamic.t10) {
         Some(T10::Map(query)) => Some(one(files, &for_knee(query))?),

@@ -14,6 +14,7 @@ pub mod pages;
 pub mod plan;
 pub mod provenance;
 pub mod record;
+pub mod registered;
 pub mod rows;
 pub mod run;
 pub mod session;

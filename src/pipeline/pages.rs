@@ -5,7 +5,7 @@ mod maps;
 mod outcome;
 
 use super::measure;
-use super::plan::{CohortPlan, Plan};
+use super::plan::{CohortPlan, FitPlan, Motion, Plan, RegistrationOrder, TransformKind};
 use super::provenance::{Provenance, VERSION};
 use super::rows;
 use super::session::{FitResult, SessionResult, ThicknessResult};
@@ -20,10 +20,58 @@ use crate::statistics::first_order::FirstOrder;
 pub const SIMULATED: &str = "These data are simulated: their truth was designed, and nothing here \
                              says anything about a patient.";
 
-/// Said on every page: what was not done.
-pub const NOT_REGISTERED: &str = "Nothing was registered: series, regions and maps are brought \
-                                  together by their scanner coordinates alone, and motion between \
-                                  volumes is not corrected.";
+/// Said where nothing was moved.
+const NOT_REGISTERED: &str = "Nothing was registered: series, regions and maps are brought together \
+                              by their scanner coordinates alone, and motion between volumes is not \
+                              corrected.";
+
+/// What was done about movement, and how far the errors of it are carried.
+pub fn movement_notes(plan: &Plan) -> Vec<String> {
+    let notes: Vec<String> = plan.fit.iter().flat_map(movement_of_fit).collect();
+    if notes.is_empty() { vec![NOT_REGISTERED.into()] } else { notes }
+}
+
+fn movement_of_fit(fit: &FitPlan) -> Vec<String> {
+    let mut notes = Vec::new();
+    if fit.motion == Motion::Rigid {
+        notes.push(format!("{}: every volume was moved rigidly onto the reference.", fit.name));
+    }
+    if fit.region.as_ref().is_some_and(|region| region.register_from.is_some()) {
+        let name = &fit.name;
+        notes.push(format!("{name}: the image of the region was moved rigidly onto the series."));
+    }
+    let Some(registration) = &fit.registration else { return notes };
+    let transform = match registration.kind {
+        TransformKind::Rigid => "a rigid transform".to_owned(),
+        TransformKind::FreeForm => format!(
+            "a cubic B-spline deformation, control points {} mm apart (Rueckert et al., \
+             doi:10.1109/42.796284), on top of a rigid transform",
+            registration.control_spacing_mm[1]
+        ),
+    };
+    let order = match registration.order {
+        RegistrationOrder::RegisterThenFit => {
+            "signals were interpolated on the grid of the anatomical image and fitted there, σ of \
+             each voxel times √Σw² over the weights"
+        }
+        RegistrationOrder::FitThenMap => {
+            "signals were fitted where they were measured and the region was carried to them"
+        }
+    };
+    let sd_mm = fit.uncertainty.registration_sd_mm;
+    let error = if sd_mm > 0.0 {
+        format!("moved by {sd_mm} mm (SD along each axis) in the pseudo-experiments of the region")
+    } else {
+        "taken as exact".to_owned()
+    };
+    notes.push(format!(
+        "{}: the series was registered to the anatomical image by {transform} ({}); {order}. The \
+         transform is {error}.",
+        fit.name,
+        registration.metric.replace('_', " ")
+    ));
+    notes
+}
 
 const THICKNESS: &str = "Thickness is the distance from each point of the articular surface to the \
                          nearest point of the bone–cartilage interface, both at half the smoothed \
@@ -66,7 +114,7 @@ pub fn session(plan: &Plan, result: &SessionResult<'_>, provenance: &Provenance)
     if !result.thickness.is_empty() {
         page.methods.push(THICKNESS.into());
     }
-    page.methods.push(NOT_REGISTERED.into());
+    extend_once(&mut page.methods, movement_notes(plan));
     page.provenance = provenance_rows(provenance, plan.study.seed);
     Ok(page)
 }

@@ -102,6 +102,7 @@ impl<'a> Rows<'a> {
                         .optional_real("sigma", sigma(fit))
                         .real("volume_ml", volume_ml(fit, places.len()));
                     let row = uncertainty(row, fit, index, &places);
+                    let row = repeated(row, fit, (index, selection));
                     let values = fit.voxels.values(index, &places);
                     match FirstOrder::of(&values) {
                         Some(features) => first_order(row, &features).finish()?,
@@ -315,11 +316,31 @@ fn volume_ml(fit: &FitResult<'_>, n_voxels: usize) -> f64 {
     n_voxels as f64 * fit.header.grid().affine().voxel_volume_mm3() / 1e3
 }
 
-/// √Σ sd² / n: what the uncertainties of the voxels leave in their mean.
+/// √Σ sd² / n: what the uncertainties of the voxels leave in their mean; `None` where neighbours share
+/// the noise that was interpolated.
 fn stderr_mean(fit: &FitResult<'_>, parameter: usize, places: &[usize]) -> Option<f64> {
+    if !fit.voxels.noise_scale.is_empty() {
+        return None;
+    }
     let deviations = fit.voxels.standard_deviations(parameter);
     let sum: f64 = places.iter().map(|&place| deviations[place].powi(2)).sum();
     Some(sum.sqrt() / places.len() as f64).filter(|stderr| stderr.is_finite())
+}
+
+/// What pseudo-experiments of the region say, beside the voxels that it reports.
+fn repeated<'t>(
+    row: Row<'t>,
+    fit: &FitResult<'_>,
+    (parameter, selection): (usize, Selection),
+) -> Row<'t> {
+    let has_groups = fit.voxels.groups.is_some();
+    let reported = if has_groups { Selection::Habitat } else { Selection::Gated };
+    let method = fit.voxels.method.as_ref().filter(|_| parameter == 0 && selection == reported);
+    let Some(repeated) = method.and_then(|method| method.repeated) else { return row };
+    let [p25, median] = repeated.standard_errors_of_quartiles;
+    row.optional_real("repeated_stderr_mean", repeated.standard_error)
+        .optional_real("repeated_stderr_median", median)
+        .optional_real("repeated_stderr_p25", p25)
 }
 
 fn uncertainty<'t>(

@@ -5,9 +5,11 @@ use std::path::Path;
 
 use super::align::{Alignment, registered_region, without_motion};
 use super::joint::{JointResult, joint_habitats};
+use super::load::LoadedSeries;
 use super::locate::{FitItem, SessionItem, ThicknessItem};
 use super::observer::{Event, Observer};
 use super::plan::{FitPlan, Motion, Plan, RegionPlan, ThicknessPlan};
+use super::registered::{Anatomy, Bridge, Registered, register};
 use super::voxels::{VoxelResult, VoxelWork, measure_voxels};
 use crate::acquisition::Protocol;
 use crate::error::{Error, Result};
@@ -123,11 +125,18 @@ fn fit_result<'a>(
     if plan.motion == Motion::Rigid {
         (loaded.series, motion) = without_motion(&loaded.series, &loaded.protocol)?;
     }
-    let Beside { region, registered, fixed, artery, mut warnings } =
-        beside((plan, item), &loaded.series, around.limits)?;
+    let Placed { loaded, beside, bridge } = placed((plan, item), loaded, around.limits)?;
+    let Beside { region, registered, fixed, artery, mut warnings } = beside;
     let alignment = Alignment { motion, region: registered };
-    let artery = artery.as_ref();
-    let work = VoxelWork { plan, loaded: &loaded, region: &region, fixed: &fixed, artery, key };
+    let work = VoxelWork {
+        plan,
+        loaded: &loaded,
+        region: &region,
+        fixed: &fixed,
+        artery: artery.as_ref(),
+        key,
+        bridge: bridge.as_ref(),
+    };
     let first_image = item.source.images.first().map_or(Path::new(""), |path| path.as_path());
     let voxels =
         measure_voxels(work, around.observer).map_err(|error| error.at_path(first_image))?;
@@ -160,6 +169,49 @@ struct Beside {
     warnings: Vec<String>,
 }
 
+/// A series with what belongs to it, on one grid.
+struct Placed {
+    loaded: LoadedSeries,
+    beside: Beside,
+    bridge: Option<Bridge>,
+}
+
+fn placed(
+    (plan, item): (&FitPlan, &FitItem),
+    loaded: LoadedSeries,
+    limits: &ReadLimits,
+) -> Result<Placed> {
+    let (Some(_), Some(region), Some(image)) =
+        (&plan.registration, &item.region, &item.register_from)
+    else {
+        if plan.registration.is_some() {
+            return Err(Error::mismatch("a registration needs an anatomical image and a region")
+                .hint("name `register_from` and `region` of the input"));
+        }
+        let beside = beside((plan, item), &loaded.series, limits)?;
+        return Ok(Placed { loaded, beside, bridge: None });
+    };
+    let Registered { loaded, region, found, bridge, mut warnings } =
+        register(plan, loaded, Anatomy { image, region }, limits)?;
+    let fixed = constants(item, loaded.series.grid(), limits, &mut warnings)?;
+    let beside = Beside { region, registered: Some(found), fixed, artery: None, warnings };
+    Ok(Placed { loaded, beside, bridge: Some(bridge) })
+}
+
+/// Constants per voxel: T10 in s, or the transmit field.
+fn constants(
+    item: &FitItem,
+    grid: &Grid,
+    limits: &ReadLimits,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Volume<f64>>> {
+    Ok(match (&item.t10_map, &item.b1_map) {
+        (Some(path), _) => vec![t10_on(grid, path, limits, warnings)?],
+        (None, Some(path)) => vec![b1_on(grid, path, limits, warnings)?],
+        (None, None) => Vec::new(),
+    })
+}
+
 fn beside(
     (plan, item): (&FitPlan, &FitItem),
     series: &Series,
@@ -170,11 +222,7 @@ fn beside(
         Some(path) => region_of((plan, item), path, series, limits, &mut warnings)?,
         None => (Mask::full(*grid), None),
     };
-    let fixed = match (&item.t10_map, &item.b1_map) {
-        (Some(path), _) => vec![t10_on(grid, path, limits, &mut warnings)?],
-        (None, Some(path)) => vec![b1_on(grid, path, limits, &mut warnings)?],
-        (None, None) => Vec::new(),
-    };
+    let fixed = constants(item, grid, limits, &mut warnings)?;
     let artery = match &item.artery {
         Some(path) => Some(region_on((grid, path), None, limits, &mut warnings)?),
         None => None,

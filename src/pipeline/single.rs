@@ -185,6 +185,7 @@ fn fit_plan(request: &MapRequest<'_>) -> Result<FitPlan> {
         model: request.measure.name.into(),
         series: None,
         region: None,
+        registration: None,
         motion: Motion::default(),
         estimator: request.estimator.into(),
         skip_first_echo: request.echoes.skip_first_echo,
@@ -203,6 +204,7 @@ fn fit_plan(request: &MapRequest<'_>) -> Result<FitPlan> {
             smear: "signal".into(),
             early_stop: false,
             region_pseudo_experiments: 0,
+            registration_sd_mm: 0.0,
         },
         gate: GatePlan {
             maximum_uncertainty: 0.10,

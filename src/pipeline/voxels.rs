@@ -4,6 +4,7 @@ mod artery;
 mod groups;
 mod method;
 mod noise;
+mod registered;
 mod trust;
 
 pub use groups::{Groups, ShrunkenRegion};
@@ -13,6 +14,7 @@ use super::load::LoadedSeries;
 use super::measure::{self};
 use super::observer::{Event, Observer};
 use super::plan::{self, FitPlan};
+use super::registered::Bridge;
 use crate::acquisition::Protocol;
 use crate::error::Result;
 use crate::fit::{FitSettings, Fits, Voxelwise, voxelwise_into};
@@ -44,6 +46,8 @@ pub struct VoxelWork<'a> {
     pub artery: Option<&'a Mask>,
     /// Names the random numbers of this series.
     pub key: StreamKey,
+    /// How series and region were brought together, where they were registered.
+    pub bridge: Option<&'a Bridge>,
 }
 
 /// What was found.
@@ -57,6 +61,8 @@ pub struct VoxelResult {
     pub noise: Option<NoiseEstimate>,
     /// One per parameter; empty where pseudo-experiments are switched off.
     pub uncertainties: Vec<Uncertainty>,
+    /// Noise of each voxel over σ where its signals were interpolated; empty where they were measured.
+    pub noise_scale: Vec<f64>,
     /// What the gate kept.
     pub gate: Gate,
     /// Groups of voxels; none where they are not asked for or too little is left.
@@ -164,12 +170,21 @@ impl VoxelResult {
             QualityColumn {
                 label: "Chisquare",
                 description: "residual sum of squares over noise variance and degrees of freedom",
-                values: sigma.map_or_else(Vec::new, |sigma| self.fits.reduced_chi_square(sigma)),
+                values: sigma.map_or_else(Vec::new, |sigma| self.reduced_chi_square(sigma)),
                 window: [0.0, 3.0],
             },
         ];
         let is_known = |column: &QualityColumn| column.values.iter().any(|x| x.is_finite());
         columns.into_iter().filter(is_known).collect()
+    }
+
+    /// Residual sum of squares over noise variance and degrees of freedom, per voxel.
+    fn reduced_chi_square(&self, sigma: f64) -> Vec<f64> {
+        let mut values = self.fits.reduced_chi_square(sigma);
+        for (value, scale) in values.iter_mut().zip(&self.noise_scale) {
+            *value /= scale * scale;
+        }
+        values
     }
 
     /// SD of each value: from the pseudo-experiments, else from the covariance of the fit.
@@ -235,6 +250,7 @@ pub fn measure_voxels(work: VoxelWork<'_>, observer: &dyn Observer) -> Result<Vo
         fits,
         noise,
         uncertainties,
+        noise_scale: registered::noise_scale(work).unwrap_or_default().to_vec(),
         arrival,
         predicted_pass_fraction: None,
     };
@@ -272,7 +288,10 @@ fn fitted(
     };
     let mut fits = Fits::empty(work.region);
     fit(first.as_ref(), None, &mut fits)?;
-    let noise = noise::noise(work, &fits, arrival)?;
+    let noise = match registered::as_measured(work) {
+        Some(measured) => noise::of_measured(measured, first.as_ref())?,
+        None => noise::noise(work, &fits, arrival)?,
+    };
     let estimator = match settings.needs_sigma() {
         Some(_) => {
             let settings = noise::with_noise(settings, noise.as_ref())?;
@@ -282,6 +301,10 @@ fn fitted(
     };
     if noise.is_some() {
         fit(estimator.as_ref(), noise.as_ref(), &mut fits)?;
+        let scales = registered::noise_scale(work).unwrap_or_default();
+        for column in &mut fits.standard_errors {
+            column.iter_mut().zip(scales).for_each(|(error, scale)| *error *= scale);
+        }
     }
     Ok(Fitted { estimator, fits, noise })
 }
@@ -334,7 +357,9 @@ pub(super) fn estimator(
 
 /// What the Cramér–Rao bound says of the gate, before any voxel is drawn.
 fn predicted_pass(work: VoxelWork<'_>, result: &VoxelResult) -> Option<f64> {
-    let is_gated = !result.uncertainties.is_empty() && work.plan.gate.minimum_stability.is_none();
+    let is_gated = !result.uncertainties.is_empty()
+        && work.plan.gate.minimum_stability.is_none()
+        && result.noise_scale.is_empty();
     let sigma = result.noise.as_ref().filter(|_| is_gated)?.level.sigma();
     let selection = if result.groups.is_some() { Selection::Habitat } else { Selection::Gated };
     let estimate = mean(&result.values(0, &result.places(selection)))?;

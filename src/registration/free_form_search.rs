@@ -109,15 +109,7 @@ pub fn deform(
         if (1..=halvings).contains(&passed) {
             displacements = refined(&displacements)?;
         }
-        let resolution = Resolution {
-            factor: f64::from(1_u32 << level.min(16)),
-            samples_max: settings.samples_max,
-        };
-        let images = match Level::new(pair, resolution, metric) {
-            Ok(images) => images,
-            Err(_) if level > 0 => continue,
-            Err(error) => return Err(error),
-        };
+        let Some(images) = images_of(pair, settings, level)? else { continue };
         let mut search = Deformation::new(images, metric, *rigid.transform.rigid(), &displacements);
         search.bending_weight_mm2 = settings.bending_weight * fine * fine;
         let minimum = search.run(&displacements, settings.iterations_max[usize::from(level == 0)]);
@@ -132,6 +124,17 @@ pub fn deform(
         }
     }
     Err(Error::internal("the finest resolution was not searched"))
+}
+
+/// The images of one resolution; `None` where a coarse one has too little to compare.
+fn images_of(pair: &Pair<'_>, settings: &FreeFormSettings, level: usize) -> Result<Option<Level>> {
+    let resolution =
+        Resolution { factor: f64::from(1_u32 << level.min(16)), samples_max: settings.samples_max };
+    match Level::new(pair, resolution, settings.rigid.metric) {
+        Ok(images) => Ok(Some(images)),
+        Err(_) if level > 0 => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The search at one resolution.

@@ -6,7 +6,7 @@
 
 use rayon::prelude::*;
 
-use super::PointMap;
+use super::{Perturbation, PointMap};
 use crate::error::Result;
 use crate::image::resample::{Resampled, linear_at, sample_offsets};
 use crate::image::{Grid, Labels, Mask, Volume};
@@ -81,31 +81,69 @@ fn nearest<T: Default + Send>(
 ///
 /// `Internal` when the volume cannot be built.
 pub fn carry_mask_through(mask: &Mask, target: &Grid, map: &dyn PointMap) -> Result<Volume<f32>> {
-    let source = mask.grid();
-    let Some(bounds) = bounds(mask) else {
-        return Ok(Volume::from_fn(*target, |_| 0.0));
-    };
-    let offsets = sample_offsets(source, target);
-    let fractions = (0..target.n_voxels())
-        .into_par_iter()
-        .map(|index| {
-            let voxel = target.voxel(index).map(|i| i as f64);
-            let at = |voxel| source.affine().to_voxel(map.apply(target.affine().to_scanner(voxel)));
-            let centre = at(voxel);
-            if (0..3).any(|a| centre[a].is_nan()) {
-                return 0.0;
+    let all: Vec<usize> = (0..target.n_voxels()).collect();
+    let [nx, ny, _] = target.shape();
+    let of_slice =
+        |slice: &[usize]| CarriedVoxels::new(mask, (target, slice), map).fractions(mask, None);
+    Volume::new(*target, all.chunks(nx * ny).flat_map(of_slice).collect())
+}
+
+/// Voxels of one grid seen in another: what the part that a mask fills is computed from, again and
+/// again under small displacements.
+#[derive(Debug, Clone)]
+pub struct CarriedVoxels {
+    /// Centre of every voxel, voxels of the mask; NaN where the map is not known.
+    centres: Vec<[f64; 3]>,
+    /// Its three edges, likewise.
+    edges: Vec<[[f64; 3]; 3]>,
+    /// Samples within a voxel.
+    offsets: Vec<[f64; 3]>,
+}
+
+impl CarriedVoxels {
+    /// The `voxels` of `target` through `map`, which leads to the scanner positions of `mask`.
+    pub fn new(mask: &Mask, (target, voxels): (&Grid, &[usize]), map: &dyn PointMap) -> Self {
+        let source = mask.grid();
+        let at = |voxel| source.affine().to_voxel(map.apply(target.affine().to_scanner(voxel)));
+        let (centres, edges) = voxels
+            .par_iter()
+            .map(|&index| {
+                let voxel = target.voxel(index).map(|i| i as f64);
+                let edges = [0, 1, 2].map(|axis| {
+                    let (mut low, mut high) = (voxel, voxel);
+                    low[axis] -= 0.5;
+                    high[axis] += 0.5;
+                    let (low, high) = (at(low), at(high));
+                    [0, 1, 2].map(|a| high[a] - low[a])
+                });
+                (at(voxel), edges)
+            })
+            .unzip();
+        Self { centres, edges, offsets: sample_offsets(source, target) }
+    }
+
+    /// Part of every voxel, 0–1, that `mask` fills, each voxel displaced in the scanner space of the
+    /// mask where a perturbation is given; 0 where the map is not known.
+    pub fn fractions(&self, mask: &Mask, perturbation: Option<&Perturbation>) -> Vec<f32> {
+        let Some(bounds) = bounds(mask) else { return vec![0.0; self.centres.len()] };
+        let affine = mask.grid().affine();
+        let moved = |centre: [f64; 3]| {
+            let Some(perturbation) = perturbation else { return centre };
+            let place = affine.to_scanner(centre);
+            let by = perturbation.at(place);
+            affine.to_voxel([0, 1, 2].map(|axis| place[axis] + by[axis]))
+        };
+        let places = self.centres.par_iter().zip(&self.edges);
+        let part = |(&centre, &edges): (&[f64; 3], &[[f64; 3]; 3])| {
+            let is_known = centre.iter().chain(edges.iter().flatten()).all(|x| x.is_finite());
+            if is_known {
+                fraction(mask, bounds, (moved(centre), edges), &self.offsets)
+            } else {
+                0.0
             }
-            let edges = [0, 1, 2].map(|axis| {
-                let (mut low, mut high) = (voxel, voxel);
-                low[axis] -= 0.5;
-                high[axis] += 0.5;
-                let (low, high) = (at(low), at(high));
-                [0, 1, 2].map(|a| high[a] - low[a])
-            });
-            fraction(mask, bounds, (centre, edges), &offsets)
-        })
-        .collect();
-    Volume::new(*target, fractions)
+        };
+        places.map(part).collect()
+    }
 }
 
 /// First and last voxel of the mask along each axis.

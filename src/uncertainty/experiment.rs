@@ -161,7 +161,9 @@ impl<'a> Experiment<'a> {
 
     /// Prepares the responses of the fits at `places`.
     fn respond(&self, places: &[usize], workspace: &mut Workspace) {
-        workspace.responds = self.settings.smear == Smear::Signal && {
+        // A response holds for one σ.
+        let is_even = self.observed.noise_scale.is_none();
+        workspace.responds = self.settings.smear == Smear::Signal && is_even && {
             let of_parameter = |column: &Vec<f64>| {
                 let mut estimates = [f64::NAN; FITS];
                 for (estimate, &place) in estimates.iter_mut().zip(places) {
@@ -223,7 +225,8 @@ impl<'a> Experiment<'a> {
         }
         self.reported_fit(place, fit);
         self.estimator.expected(VoxelData { samples, fixed }, fit, scratch, expected);
-        rows.extend(expected.iter().map(|&centre| Spread { centre, sigma: self.sigma }));
+        let sigma = self.sigma * self.observed.noise_scale.map_or(1.0, |scale| scale[place]);
+        rows.extend(expected.iter().map(|&centre| Spread { centre, sigma }));
     }
 
     /// Draws and estimates the next `n_lanes` replicates.

@@ -83,6 +83,7 @@ pub struct ObservedVoxels<'a> {
     pub(super) series: &'a Series,
     pub(super) fits: &'a Fits,
     pub(super) fixed: &'a [&'a Volume<f64>],
+    pub(super) noise_scale: Option<&'a [f64]>,
     pub(super) progress: Option<Progress<'a>>,
 }
 
@@ -102,7 +103,20 @@ impl<'a> ObservedVoxels<'a> {
         if columns.chain([fits.status.len()]).any(|length| length != n) {
             return Err(Error::mismatch(format!("columns of the fits do not hold {n} voxels")));
         }
-        Ok(Self { series, fits, fixed, progress: None })
+        Ok(Self { series, fits, fixed, noise_scale: None, progress: None })
+    }
+
+    /// Takes the noise of every voxel of the fits as σ times `scale`: interpolated signals.
+    ///
+    /// # Errors
+    ///
+    /// `Mismatch` when there is not one scale per voxel.
+    pub fn with_noise_scale(self, scale: &'a [f64]) -> Result<Self> {
+        if scale.len() != self.fits.mask.len() {
+            let (n, of) = (scale.len(), self.fits.mask.len());
+            return Err(Error::mismatch(format!("{n} scales of the noise for {of} voxels")));
+        }
+        Ok(Self { noise_scale: Some(scale), ..self })
     }
 
     /// Reports every finished block of voxels to `progress`.

@@ -7,7 +7,7 @@ mod repeatability;
 
 use super::{find, integer, real};
 use crate::error::Result;
-use crate::pipeline::pages::{NOT_REGISTERED, general_notices, provenance_rows, shown, spread};
+use crate::pipeline::pages::{general_notices, movement_notes, provenance_rows, shown, spread};
 use crate::pipeline::plan::{CohortPlan, KneePlan, Plan};
 use crate::pipeline::provenance::Provenance;
 use crate::report::{Cell, Level, Notice, Page, PageTable};
@@ -39,7 +39,7 @@ pub fn index(
         participants::add(knee_plan(plan), runs, &mut page)?;
     }
     page.methods.push(TABLES.into());
-    page.methods.push(NOT_REGISTERED.into());
+    page.methods.extend(movement_notes(plan));
     Ok(page)
 }
 

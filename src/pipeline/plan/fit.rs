@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::artery::{ArteryPlan, artery};
 use super::habitat::{HabitatPlan, Order, habitat};
+use super::registration::{RegistrationPlan, refuse_registration, registration};
 use super::source::{QueryPlan, RegionPlan, query, query_of, region};
 use super::voxels::{self, GatePlan, NoisePlan, Reading, RelativeTo, UncertaintyPlan};
 use crate::acquisition::{ProtocolKind, SliceProfile};
@@ -25,6 +26,8 @@ pub struct FitPlan {
     pub series: Option<QueryPlan>,
     /// The region of interest; the whole image where it is not given.
     pub region: Option<RegionPlan>,
+    /// How the image that the region was drawn on is brought together with the series, where it is.
+    pub registration: Option<RegistrationPlan>,
     /// Whether the volumes of the series are brought onto one another first.
     pub motion: Motion,
     /// Name of the estimator: one of [`FitMethod::ALL`].
@@ -160,6 +163,7 @@ fn fit(section: Section<'_>, root: &Section<'_>) -> Option<FitPlan> {
         name: section.text("name").or_else(|| model.clone()).unwrap_or_default(),
         series: query(&section, "series"),
         region: region(&section),
+        registration: registration(&section),
         motion: section.choice(
             "motion",
             &[("none", Motion::None), ("rigid", Motion::Rigid)],
@@ -186,6 +190,7 @@ fn fit(section: Section<'_>, root: &Section<'_>) -> Option<FitPlan> {
     refuse_stability(&section, &plan);
     refuse_uncertainty(&section, &plan);
     refuse_without_noise(&plan, &section);
+    refuse_registration(&section, &plan);
     section.finish();
     (!plan.model.is_empty()).then_some(plan)
 }

@@ -7,6 +7,7 @@ mod artery;
 mod cohort;
 mod fit;
 mod habitat;
+mod registration;
 mod source;
 mod thickness;
 mod voxels;
@@ -19,6 +20,7 @@ pub use cohort::{
 };
 pub use fit::{AcquisitionPlan, AreaVariant, Arrival, DynamicPlan, FitPlan, Motion, T10};
 pub use habitat::{HabitatPlan, JointPlan, Order, Summary};
+pub use registration::{MovingReference, RegistrationOrder, RegistrationPlan, TransformKind};
 use serde::Serialize;
 pub use source::{InputPlan, QueryPlan, RegionPlan};
 pub use thickness::ThicknessPlan;

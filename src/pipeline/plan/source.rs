@@ -199,9 +199,10 @@ pub(super) fn check_knees(
     thickness: Option<&ThicknessPlan>,
     problems: &Problems,
 ) {
-    let of_fits = fits
-        .iter()
-        .flat_map(|fit| [fit.series.as_ref(), fit.region.as_ref().map(|region| &region.query)]);
+    let of_fits = fits.iter().flat_map(|fit| {
+        let to = fit.registration.as_ref().and_then(|registration| registration.to.as_ref());
+        [fit.series.as_ref(), fit.region.as_ref().map(|region| &region.query), to]
+    });
     let of_thickness = thickness.and_then(|thickness| thickness.labels.as_ref());
     let named = of_fits.chain([of_thickness]).flatten().any(QueryPlan::names_knee);
     if named && study.knees.is_empty() {

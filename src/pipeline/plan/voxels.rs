@@ -29,6 +29,9 @@ pub struct UncertaintyPlan {
     pub early_stop: bool,
     /// Pseudo-experiments of the whole region, gate and habitats included; 0 switches them off.
     pub region_pseudo_experiments: u32,
+    /// SD along each axis, mm, by which transforms are moved in the pseudo-experiments of a region;
+    /// 0 takes them as exact.
+    pub registration_sd_mm: f64,
 }
 
 /// What the uncertainty of a voxel is.
@@ -130,12 +133,14 @@ pub(super) fn uncertainty(fit: &Section<'_>, root: &Section<'_>) -> UncertaintyP
         let error = Error::value(format!("{of_region} is neither 0 nor 20 to {REGION_MAX}"));
         section.refuse("region_pseudo_experiments", error);
     }
+    let registration_sd_mm = section.number_within("registration_sd_mm", 0.0, [0.0, 20.0]);
     section.finish();
     UncertaintyPlan {
         pseudo_experiments: pseudo_experiments.min(1_000_000) as u32,
         smear: smear.to_owned(),
         early_stop,
         region_pseudo_experiments: of_region.min(REGION_MAX) as u32,
+        registration_sd_mm,
     }
 }
 
@@ -152,8 +157,13 @@ fn range_key(unit: Unit) -> (&'static str, f64) {
     }
 }
 
-const UNCERTAINTY_KEYS: [&str; 4] =
-    ["pseudo_experiments", "smear", "early_stop", "region_pseudo_experiments"];
+const UNCERTAINTY_KEYS: [&str; 5] = [
+    "pseudo_experiments",
+    "smear",
+    "early_stop",
+    "region_pseudo_experiments",
+    "registration_sd_mm",
+];
 const GATE_KEYS: [&str; 5] =
     ["maximum_uncertainty", "reading", "relative_to", "minimum_r_squared", "minimum_stability"];
 

@@ -93,9 +93,12 @@ impl Rows<'_> {
                 .finish()?;
         }
         let Some(found) = &fit.alignment.region else { return Ok(()) };
-        let report = &found.report;
+        let (report, extent) = (&found.report, &found.report.extent);
         let rows = [
             ("largest displacement of the region's image", "mm", moved(found)),
+            ("95th percentile of the displacement", "mm", extent.displacement_p95_mm),
+            ("smallest Jacobian determinant", "1", extent.jacobian_min),
+            ("largest Jacobian determinant", "1", extent.jacobian_max),
             ("likeness of the images before", "1", report.metric_before),
             ("likeness of the images after", "1", report.metric_after),
             ("overlap of the images", "1", report.overlap),
@@ -126,7 +129,7 @@ impl Rows<'_> {
             .finish()
     }
 
-    /// Every rigid transform; no table where nothing was aligned.
+    /// Every transform, a deformation by its rigid part and its extent; no table where nothing was aligned.
     pub(super) fn transforms(&mut self) -> Result<()> {
         let mut table = Table::new(&TRANSFORMS);
         for fit in &self.session.fits {
@@ -134,7 +137,8 @@ impl Rows<'_> {
                 self.transform(&mut table, fit, ("motion", Some(volume as i64)), found)?;
             }
             if let Some(found) = &fit.alignment.region {
-                self.transform(&mut table, fit, ("region", None), found)?;
+                let kind = if fit.plan.registration.is_some() { "series" } else { "region" };
+                self.transform(&mut table, fit, (kind, None), found)?;
             }
         }
         if table.n_rows() > 0 {
@@ -168,6 +172,9 @@ impl Rows<'_> {
             }
         }
         row.real("displacement_max_mm", report.extent.displacement_max_mm)
+            .real("displacement_p95_mm", report.extent.displacement_p95_mm)
+            .real("jacobian_min", report.extent.jacobian_min)
+            .real("jacobian_max", report.extent.jacobian_max)
             .real("metric_before", report.metric_before)
             .real("metric_after", report.metric_after)
             .real("overlap", report.overlap)

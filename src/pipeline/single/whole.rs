@@ -34,8 +34,15 @@ pub(super) fn map(
     let fixed = fixed_maps(request, &grid, &mut notes)?;
     let stem = stem(source);
     let key = StreamKey::new(request.seed, &stem);
-    let work =
-        VoxelWork { plan, loaded: &loaded, region: &region, fixed: &fixed, artery: None, key };
+    let work = VoxelWork {
+        plan,
+        loaded: &loaded,
+        region: &region,
+        fixed: &fixed,
+        artery: None,
+        key,
+        bridge: None,
+    };
     let mut result = measure_voxels(work, observer).map_err(|e| e.at_path(&source.images[0]))?;
     result.warnings.extend(notes);
     for warning in &result.warnings {

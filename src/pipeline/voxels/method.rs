@@ -17,6 +17,7 @@ use crate::pipeline::plan::{HabitatPlan, Order, RelativeTo, Summary};
 use crate::quality::gate::{MINIMUM_KEPT_FRACTION, MINIMUM_KEPT_VOXELS};
 use crate::statistics::gaussian_histogram::GaussianHistogram;
 use crate::statistics::moments::Moments;
+use crate::statistics::quantile::quantiles;
 use crate::uncertainty::{Experiment, ObservedVoxels, PseudoExperiments};
 
 /// Relative error of the noise level.
@@ -55,26 +56,30 @@ pub struct Repeated {
     pub bias: Option<f64>,
     /// SD over them of the SD over the region; `None` likewise.
     pub standard_error_of_sd: Option<f64>,
+    /// SD over them of the 25th percentile and of the median of the voxels; `None` likewise.
+    pub standard_errors_of_quartiles: [Option<f64>; 2],
 }
 
 /// Mean and spread of one region.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Answer {
+pub(super) struct Answer {
     mean: f64,
     standard_deviation: Option<f64>,
+    /// 25th percentile and median of the voxels.
+    quartiles: [f64; 2],
 }
 
 /// One look at the region: its values, and what may be kept of them.
-struct Look<'a> {
+pub(super) struct Look<'a> {
     /// Clustered parameters, one column each, by place in the fits; NaN where there is no estimate.
-    values: &'a [Vec<f64>],
+    pub(super) values: &'a [Vec<f64>],
     /// Uncertainty of each voxel; empty where nothing is gated by it.
-    deviations: &'a [f64],
+    pub(super) deviations: &'a [f64],
     /// Voxels that a gate by stability kept; it is held.
-    is_stable: Option<&'a [bool]>,
-    n_habitats: usize,
+    pub(super) is_stable: Option<&'a [bool]>,
+    pub(super) n_habitats: usize,
     /// Names the noise of a mean signal; `None` for the images as they are.
-    replicate: Option<u32>,
+    pub(super) replicate: Option<u32>,
 }
 
 impl Evidence<'_> {
@@ -127,8 +132,9 @@ impl Evidence<'_> {
         replicate: Option<u32>,
     ) -> Option<Answer> {
         let moments = Moments::of(values)?;
-        let plain =
-            Answer { mean: moments.mean(), standard_deviation: moments.standard_deviation() };
+        let quartiles = quantiles(values, [0.25, 0.5]).unwrap_or([f64::NAN; 2]);
+        let standard_deviation = moments.standard_deviation();
+        let plain = Answer { mean: moments.mean(), standard_deviation, quartiles };
         let summary = self.work.plan.habitat.as_ref().map_or(Summary::Moments, |p| p.summary);
         match summary {
             Summary::Moments => Some(plain),
@@ -137,12 +143,12 @@ impl Evidence<'_> {
                 let Some(label) = habitats.reported_label() else { return Some(plain) };
                 let habitat = &habitats.habitats[usize::from(label) - 1];
                 let standard_deviation = habitat.standard_deviations[0];
-                Some(Answer { mean: habitat.means[0], standard_deviation })
+                Some(Answer { mean: habitat.means[0], standard_deviation, quartiles })
             }
             Summary::GaussianHistogram => {
                 let fitted = GaussianHistogram::fit(values).ok()?;
                 let standard_deviation = Some(fitted.standard_deviation);
-                Some(Answer { mean: fitted.mean, standard_deviation })
+                Some(Answer { mean: fitted.mean, standard_deviation, quartiles })
             }
             Summary::MeanSignal => {
                 let mean = self.of_mean_signal(places, replicate)?;
@@ -192,38 +198,35 @@ impl Evidence<'_> {
 
     fn repeated(&self, judged: &Judged, observed: Answer) -> Result<Option<Repeated>> {
         let n = self.work.plan.uncertainty.region_pseudo_experiments as usize;
+        let answers = match self.registered_answers(judged, n)? {
+            Some(answers) => answers,
+            None => match self.answers(judged, n)? {
+                Some(answers) => answers,
+                None => return Ok(None),
+            },
+        };
+        Ok((n > 0).then(|| summary(&answers, observed)))
+    }
+
+    /// One answer per pseudo-experiment; `None` where nothing can be drawn.
+    fn answers(&self, judged: &Judged, n: usize) -> Result<Option<Vec<Option<Answer>>>> {
         let Some(drawn) = self.draw(n)? else { return Ok(None) };
         let deviations = self.gate_deviations();
         let is_stable = self.stable(judged);
-        let answers: Vec<Option<Answer>> = (0..n)
-            .into_par_iter()
-            .map(|replicate| {
-                self.look(&Look {
-                    values: &drawn.columns(replicate),
-                    deviations: &deviations,
-                    is_stable: is_stable.as_deref(),
-                    n_habitats: judged.groups.as_ref().map_or(1, |groups| groups.habitats.k()),
-                    replicate: Some(replicate as u32),
-                })
+        let answer = |replicate: usize| {
+            self.look(&Look {
+                values: &drawn.columns(replicate),
+                deviations: &deviations,
+                is_stable: is_stable.as_deref(),
+                n_habitats: judged.groups.as_ref().map_or(1, |groups| groups.habitats.k()),
+                replicate: Some(replicate as u32),
             })
-            .collect();
-        let means: Vec<f64> = answers.iter().flatten().map(|answer| answer.mean).collect();
-        let spreads: Vec<f64> =
-            answers.iter().flatten().filter_map(|answer| answer.standard_deviation).collect();
-        let is_known = means.len() as f64 >= (1.0 - MISSING_MAX) * n as f64;
-        let sd = |values: &[f64]| Moments::of(values)?.standard_deviation().filter(|_| is_known);
-        let centre = Moments::of(&means).map(|moments| moments.mean());
-        Ok(Some(Repeated {
-            n,
-            n_with_number: means.len(),
-            standard_error: sd(&means),
-            bias: centre.filter(|_| is_known).map(|mean| mean - observed.mean),
-            standard_error_of_sd: sd(&spreads),
-        }))
+        };
+        Ok(Some((0..n).into_par_iter().map(answer).collect()))
     }
 
     /// Replicates of the clustered parameters of every voxel; `None` where nothing can be drawn.
-    fn draw(&self, n: usize) -> Result<Option<Drawn>> {
+    pub(super) fn draw(&self, n: usize) -> Result<Option<Drawn>> {
         let settings = trust::settings(self.work, self.measured.noise);
         let (Some(settings), Some(noise), true) = (settings, self.measured.noise, n > 0) else {
             return Ok(None);
@@ -243,14 +246,14 @@ impl Evidence<'_> {
     }
 
     /// What the gate judges by; empty where it does not judge by uncertainty.
-    fn gate_deviations(&self) -> Vec<f64> {
+    pub(super) fn gate_deviations(&self) -> Vec<f64> {
         match self.work.plan.gate.minimum_stability {
             Some(_) => Vec::new(),
             None => self.deviations(),
         }
     }
 
-    fn stable(&self, judged: &Judged) -> Option<Vec<bool>> {
+    pub(super) fn stable(&self, judged: &Judged) -> Option<Vec<bool>> {
         self.work.plan.gate.minimum_stability?;
         let mut is_stable = vec![false; judged.gate.n_voxels()];
         for place in kept(&judged.gate) {
@@ -287,7 +290,7 @@ impl Evidence<'_> {
     }
 
     /// Gate, habitats and summary of one look at the region.
-    fn look(&self, look: &Look<'_>) -> Option<Answer> {
+    pub(super) fn look(&self, look: &Look<'_>) -> Option<Answer> {
         let usable = self.usable(look);
         let plan = self.work.plan.habitat.as_ref();
         let before = match plan.filter(|plan| plan.order != Order::GateCluster) {
@@ -394,8 +397,29 @@ fn reported(groups: &Groups) -> impl Iterator<Item = usize> + '_ {
     groups.places.iter().zip(selection).filter(|(_, is)| *is).map(|(&place, _)| place)
 }
 
+/// What the answers of pseudo-experiments say of the one that was observed.
+fn summary(answers: &[Option<Answer>], observed: Answer) -> Repeated {
+    let of = |value: &dyn Fn(&Answer) -> f64| -> Vec<f64> {
+        answers.iter().flatten().map(value).collect()
+    };
+    let means = of(&|answer| answer.mean);
+    let is_known = means.len() as f64 >= (1.0 - MISSING_MAX) * answers.len() as f64;
+    let sd = |values: &[f64]| Moments::of(values)?.standard_deviation().filter(|_| is_known);
+    let centre = Moments::of(&means).map(|moments| moments.mean());
+    let spreads: Vec<f64> =
+        answers.iter().flatten().filter_map(|answer| answer.standard_deviation).collect();
+    Repeated {
+        n: answers.len(),
+        n_with_number: means.len(),
+        standard_error: sd(&means),
+        bias: centre.filter(|_| is_known).map(|mean| mean - observed.mean),
+        standard_error_of_sd: sd(&spreads),
+        standard_errors_of_quartiles: [0, 1].map(|index| sd(&of(&|a| a.quartiles[index]))),
+    }
+}
+
 /// Replicates of every voxel.
-struct Drawn {
+pub(super) struct Drawn {
     /// Per voxel and clustered parameter.
     voxels: Vec<Vec<Vec<f64>>>,
     n_columns: usize,
@@ -403,7 +427,7 @@ struct Drawn {
 
 impl Drawn {
     /// One replicate of every voxel, a column per parameter; NaN where it gave no estimate.
-    fn columns(&self, replicate: usize) -> Vec<Vec<f64>> {
+    pub(super) fn columns(&self, replicate: usize) -> Vec<Vec<f64>> {
         let value = |of_voxel: &Vec<Vec<f64>>, column: usize| {
             of_voxel[column].get(replicate).copied().unwrap_or(f64::NAN)
         };

@@ -3,7 +3,8 @@
 use super::VoxelWork;
 use crate::acquisition::Protocol;
 use crate::error::{Error, Result};
-use crate::fit::{FitSettings, Fits};
+use crate::fit::{FitSettings, Fits, Voxelwise, voxelwise_into};
+use crate::model::Estimator;
 use crate::noise::baseline::Baseline;
 use crate::noise::residual::Residuals;
 use crate::noise::select::{self, NoiseChoice, NoiseInputs};
@@ -53,6 +54,16 @@ pub(super) fn noise(
         n_channels: work.plan.noise.n_channels,
     };
     select::estimate(choice, &inputs).map(Some)
+}
+
+/// The noise level of measured signals, where the voxels of the region hold interpolated ones.
+pub(super) fn of_measured(
+    work: VoxelWork<'_>,
+    estimator: &dyn Estimator,
+) -> Result<Option<NoiseEstimate>> {
+    let mut fits = Fits::empty(work.region);
+    voxelwise_into(estimator, &Voxelwise::new(&work.loaded.series, work.region), &mut fits)?;
+    noise(work, &fits, None)
 }
 
 /// What the plan asks for; `None` where it wants no noise level.

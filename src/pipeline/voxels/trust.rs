@@ -1,6 +1,6 @@
 //! How far each voxel can be trusted: pseudo-experiments, stability, and the gate.
 
-use super::VoxelWork;
+use super::{VoxelWork, registered};
 use crate::error::Result;
 use crate::fit::Fits;
 use crate::habitat::Habitats;
@@ -51,9 +51,10 @@ pub(super) fn settings(
     let plan = &work.plan.uncertainty;
     let noise = noise.filter(|_| plan.pseudo_experiments > 0)?;
     // Around observed magnitudes Rician draws would add the noise floor a second time.
-    let distribution = match work.plan.dynamic {
-        Some(_) => NoiseDistribution::Gaussian,
-        None => noise.level.distribution(),
+    // Weighted sums of magnitudes are nearer to Gaussian than to Rician.
+    let distribution = match (&work.plan.dynamic, registered::noise_scale(work)) {
+        (None, None) => noise.level.distribution(),
+        _ => NoiseDistribution::Gaussian,
     };
     let maximum = work.plan.gate.maximum_uncertainty;
     Some(PseudoExperiments {
@@ -79,6 +80,10 @@ pub(super) fn uncertainties(
     let progress = |count: usize| observer.observe(&Event::VoxelsDone(count));
     let fixed: Vec<&Volume<f64>> = work.fixed.iter().collect();
     let observed = ObservedVoxels::new(&work.loaded.series, measured.fits, &fixed)?;
+    let observed = match registered::noise_scale(work) {
+        Some(scale) => observed.with_noise_scale(scale)?,
+        None => observed,
+    };
     let observed = observed.with_progress(&progress);
     pseudo_experiment::run(measured.estimator, &observed, &noise.level, settings, work.key)
 }
@@ -99,6 +104,10 @@ pub(super) fn stabilities(
     let progress = |count: usize| observer.observe(&Event::VoxelsDone(count));
     let fixed: Vec<&Volume<f64>> = work.fixed.iter().collect();
     let observed = ObservedVoxels::new(&work.loaded.series, measured.fits, &fixed)?;
+    let observed = match registered::noise_scale(work) {
+        Some(scale) => observed.with_noise_scale(scale)?,
+        None => observed,
+    };
     let observed = observed.with_progress(&progress);
     let experiment =
         Experiment::new(measured.estimator, &observed, &noise.level, settings, work.key)?;

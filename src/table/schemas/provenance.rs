@@ -28,16 +28,16 @@ pub static QC: Schema = Schema {
 /// anterior, superior); R turns about x, then y, then z.
 pub static TRANSFORMS: Schema = Schema {
     name: "transforms",
-    version: 1,
+    version: 2,
     row: "participant x session x fit x moving image",
     columns: &[
         PARTICIPANT.required(),
         SESSION,
         Column::text("fit", "fit whose series was aligned").required(),
-        Column::text("kind", "motion: a volume onto the reference; region: the drawn-on image")
+        Column::text("kind", "motion: reference to volume; region: series to drawn-on image; series: drawn-on image to series")
             .required(),
-        Column::integer("volume", "number of the volume, from 0; null for the drawn-on image"),
-        Column::text("outcome", "registered, or start_kept where nothing better was found")
+        Column::integer("volume", "number of the volume, from 0; null for all volumes"),
+        Column::text("outcome", "registered; rigid_kept where a deformation was refused; start_kept where nothing better was found")
             .required(),
         Column::real("angle_x_rad", "rad", "turn about the axis to the right"),
         Column::real("angle_y_rad", "rad", "turn about the axis to anterior"),
@@ -49,6 +49,9 @@ pub static TRANSFORMS: Schema = Schema {
         Column::real("centre_y_mm", "mm", "centre of the turns, to anterior"),
         Column::real("centre_z_mm", "mm", "centre of the turns, to superior"),
         Column::real("displacement_max_mm", "mm", "largest displacement of a compared voxel"),
+        Column::real("displacement_p95_mm", "mm", "95th percentile over the compared voxels"),
+        Column::real("jacobian_min", "1", "smallest change of volume; 1 for a rigid transform"),
+        Column::real("jacobian_max", "1", "largest change of volume; 1 for a rigid transform"),
         Column::real("metric_before", "1", "likeness of the images at the start"),
         Column::real("metric_after", "1", "likeness of the images under the transform"),
         Column::real("overlap", "1", "compared voxels that lie in the moving image"),

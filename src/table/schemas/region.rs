@@ -3,13 +3,16 @@
 use super::{EXCLUSION_REASON, PARAMETER, PARTICIPANT, REGION, SELECTION, SESSION, UNITS};
 use crate::table::{Column, Schema};
 
+const REPEATED_MEAN: &str = "standard error of the mean of the reported voxels by pseudo-experiments of \
+                             the region, with the error of a registration where it is carried on";
+
 /// One row per participant, session, region, parameter and selection.
 ///
 /// Percentiles interpolate linearly at rank p(n − 1); the first-order features follow the Image
 /// Biomarker Standardisation Initiative on continuous values: population variance, excess kurtosis.
 pub static REGIONS: Schema = Schema {
     name: "regions",
-    version: 1,
+    version: 2,
     row: "participant x session x region x parameter x selection",
     columns: &[
         PARTICIPANT.required(),
@@ -43,6 +46,9 @@ pub static REGIONS: Schema = Schema {
         Column::real("energy", "units^2", "sum of squares"),
         Column::real("rms", "units", "root mean square"),
         Column::real("stderr_mean", "units", "standard error of the mean by voxel uncertainties"),
+        Column::real("repeated_stderr_mean", "units", REPEATED_MEAN),
+        Column::real("repeated_stderr_median", "units", "likewise of the median"),
+        Column::real("repeated_stderr_p25", "units", "likewise of the 25th percentile"),
         Column::real("mean_relative_uncertainty", "1", "mean of u over the voxels"),
         Column::real("sigma", "arbitrary", "noise level of the signal the fits had"),
         Column::real("volume_ml", "ml", "volume of the voxels"),
