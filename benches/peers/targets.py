@@ -124,6 +124,10 @@ TARGETS = [
     AtLeast(11, "k-means, 2 variables, 1e6 samples", "scikit-learn"),
     AtLeast(60, "first-order features, 1e6 values", "pyradiomics"),
     AtLeast(18, "first-order features, 1e6 values", "numpy"),
+    AtLeast(12, "signed distance, 384×384×160", "edt"),
+    AtLeast(9.5, "signed distance, 384×384×160", "ITK"),
+    AtLeast(200, "largest balls, 384×384×160", "localthickness"),
+    AtLeast(4.5, "largest balls, 384×384×160", "porespy"),
     AtLeast(1.5, "inflate", "zlib-rs", "libdeflate"),
     AtLeast(6, "deflate, full map", "libdeflate level 1"),
     FigureAtMost(
