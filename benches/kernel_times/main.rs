@@ -11,6 +11,7 @@
 //!
 //! Threads are those of `RAYON_NUM_THREADS`.
 
+mod distances;
 #[path = "../shared/estimators.rs"]
 mod estimators;
 mod fits;
@@ -72,6 +73,12 @@ fn workload(folder: &Path, name: &str, size: Option<usize>) -> Result<Box<dyn Wo
         "k_means" => Box::new(values::Clusters::new(folder)?),
         "first_order" => Box::new(values::Features::new(folder)?),
         "registration" => Box::new(registration::FreeForm::new(folder)?),
+        "distance_transform" => {
+            Box::new(distances::Field::new(folder, distances::Kind::SignedDistance)?)
+        }
+        "local_thickness" => {
+            Box::new(distances::Field::new(folder, distances::Kind::LocalThickness)?)
+        }
         "read" => Box::new(gzip::Read::new(folder.join("adc.nii"))),
         "read_gzip" => Box::new(gzip::Read::new(folder.join("adc.nii.gz"))),
         "inflate_zlib_rs" => Box::new(gzip::Inflate::zlib_rs(folder)?),

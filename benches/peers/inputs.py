@@ -116,11 +116,28 @@ def make_groups(folder):
         save(folder / f"{name}.nii", column.reshape(100, 100, 100, order="F"))
 
 
+def make_cartilage(folder):
+    """Two condyles under a sheet of cartilage of 1.5 to 3 mm, as large as a scan of a knee."""
+    shape, spacing_mm = (384, 384, 160), (0.365, 0.456, 0.7)
+    x, y, z = np.meshgrid(
+        *[s * (np.arange(n) - 0.5 * (n - 1)) for n, s in zip(shape, spacing_mm)],
+        indexing="ij", sparse=True,
+    )
+    radius_mm = np.sqrt(x**2 + (y - 10.0) ** 2)
+    angle = np.arctan2(y - 10.0, x)
+    thickness_mm = 2.25 + 0.75 * np.cos(3 * angle) * np.cos(0.15 * z)
+    sheet = (radius_mm > 30.0) & (radius_mm <= 30.0 + thickness_mm) & (np.abs(angle) < 2.0)
+    mask = sheet & (np.abs(z) > 4.0) & (np.abs(z) < 36.0)
+    image = nibabel.Nifti1Image(mask.astype(np.uint8), np.diag([*spacing_mm, 1.0]))
+    nibabel.save(image, folder / "cartilage.nii")
+
+
 MAKERS = {
     "t2": make_t2,
     "adc": make_adc,
     "dce": make_dce,
     "groups": make_groups,
+    "cartilage": make_cartilage,
     "knee": knee_pair.make,
 }
 

@@ -26,6 +26,8 @@ WORKLOADS = [
     "pseudo_experiments",
     "k_means",
     "first_order",
+    "distance_transform",
+    "local_thickness",
     "gzip_files",
     "registration",
     "memory",

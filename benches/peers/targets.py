@@ -129,6 +129,10 @@ TARGETS = [
     FigureAtMost("registration: Dice below that of elastix", 0.0, [REGISTRATION], "dice_deficit"),
     FigureAtMost("registration: P95 error over that of elastix", 1.0, [REGISTRATION], "error_ratio"),
     FigureAtMost("registration: folded voxels", 0, [REGISTRATION], "n_folded"),
+    AtLeast(12, "signed distance, 384×384×160", "edt"),
+    AtLeast(9.5, "signed distance, 384×384×160", "ITK"),
+    AtLeast(200, "largest balls, 384×384×160", "localthickness"),
+    AtLeast(4.5, "largest balls, 384×384×160", "porespy"),
     AtLeast(1.5, "inflate", "zlib-rs", "libdeflate"),
     AtLeast(6, "deflate, full map", "libdeflate level 1"),
     FigureAtMost(

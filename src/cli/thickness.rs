@@ -25,7 +25,7 @@ pub(super) struct Options {
     /// Label values of the bone under it; without them the bone side is guessed from its shape.
     #[arg(long, value_delimiter = ',', value_name = "VALUES")]
     bone: Vec<u32>,
-    /// Between smooth sub-voxel surfaces, or from voxel centre to voxel centre.
+    /// What thickness means.
     #[arg(long, value_enum, default_value = "edt-subvoxel")]
     method: Definition,
     /// Folder of the results.
@@ -35,12 +35,18 @@ pub(super) struct Options {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Definition {
-    /// Smooth sub-voxel surfaces.
+    /// Shortest distance between smooth sub-voxel surfaces.
     #[value(alias = "edt_subvoxel")]
     EdtSubvoxel,
-    /// Voxel centres.
+    /// Shortest distance from voxel centre to voxel centre.
     #[value(alias = "edt_voxel")]
     EdtVoxel,
+    /// Along the normal of the articular surface.
+    Normal,
+    /// Diameter of the largest ball between the surfaces.
+    Local,
+    /// Along the field lines of a potential between the surfaces.
+    Laplace,
 }
 
 /// Measures, writes map and surface, and says what was found.
@@ -91,6 +97,9 @@ fn measured(options: &Options) -> Result<Thickness> {
     let method = match options.method {
         Definition::EdtSubvoxel => Method::Subvoxel,
         Definition::EdtVoxel => Method::Voxel,
+        Definition::Normal => Method::Normal,
+        Definition::Local => Method::Local,
+        Definition::Laplace => Method::Laplace,
     };
     let settings = Settings { method, ..Settings::default() };
     let thickness = measure(&cartilage, bone.as_ref(), &settings)

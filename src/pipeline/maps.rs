@@ -196,13 +196,12 @@ impl Writer<'_> {
             [0.0, 5.0],
         )?;
         let source = self.source(&result.item.labels);
+        let method = result.thickness.method;
         let metadata = MapMetadata {
             sources: vec![source],
             description: "cartilage thickness at the articular surface".into(),
-            estimation_algorithm: format!("nearest distance, {}", result.thickness.method.name()),
-            estimation_reference: "Felzenszwalb and Huttenlocher, Theory of Computing 2012, \
-                                   doi:10.4086/toc.2012.v008a019"
-                .into(),
+            estimation_algorithm: format!("{}, {}", method.summary(), method.name()),
+            estimation_reference: method.reference().into(),
             unit: Unit::Millimetre,
             spatial_reference: None,
             skull_stripped: None,

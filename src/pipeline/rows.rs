@@ -185,6 +185,7 @@ impl<'a> Rows<'a> {
                 .real("mean_mm", summary.mean_mm)
                 .real("median_mm", summary.median_mm)
                 .real("p25_mm", summary.p25_mm)
+                .real("p75_mm", summary.p75_mm)
                 .real("sd_mm", summary.sd_mm)
                 .optional_real("min_mm", values.iter().copied().min_by(f64::total_cmp))
                 .optional_real("max_mm", values.iter().copied().max_by(f64::total_cmp))
@@ -297,7 +298,9 @@ fn thickness_of_knee<'t>(row: Row<'t>, result: &ThicknessResult<'_>) -> Row<'t> 
         .real("median", summary.median_mm)
         .real("p25", summary.p25_mm)
         .real("mean", summary.mean_mm)
+        .real("p75", summary.p75_mm)
         .real("sd", summary.sd_mm)
+        .real("iqr", summary.p75_mm - summary.p25_mm)
 }
 
 fn sigma(fit: &FitResult<'_>) -> Option<f64> {

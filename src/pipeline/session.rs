@@ -371,8 +371,8 @@ fn thickness_result<'a>(
     let labels = Labels::new(read.image, BTreeMap::new());
     let cartilage = labels.mask_of(&plan.cartilage);
     let bone = (!plan.bone.is_empty()).then(|| labels.mask_of(&plan.bone));
-    let method = if plan.method == "edt_voxel" { Method::Voxel } else { Method::Subvoxel };
-    let settings = Settings { method, ..Settings::default() };
+    let settings =
+        Settings { method: Method::named(&plan.method).unwrap_or_default(), ..Settings::default() };
     let thickness = measure(&cartilage, bone.as_ref(), &settings)
         .map_err(|error| error.at_path(&item.labels))?;
     Ok(ThicknessResult { plan, item, header: read.header, cartilage, thickness })

@@ -11,17 +11,15 @@
 
 use rayon::prelude::*;
 
+use super::condyle::condyle_axis;
+use super::layer::Layer;
 use super::region::{Region, Tissue, margin_voxels};
-use super::surface::{IsoSurface, Surface};
+use super::surface::{IsoSurface, Surface, unit};
 use crate::error::{Error, Result};
 use crate::image::Mask;
-use crate::solver::linear::least_squares;
 
 /// Voxel axes further from a right angle than this cosine make distances along them wrong.
 const MAXIMUM_SHEAR: f64 = 1e-3;
-
-/// Radii of the fitted circle that a femoral condyle can have.
-const CONDYLE_RADII_MM: std::ops::RangeInclusive<f64> = 5.0..=60.0;
 
 /// Both surfaces of one cartilage.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +28,8 @@ pub struct Surfaces {
     pub articular: Surface,
     /// The cartilage voxel nearest to each articular vertex, as linear index in the grid.
     pub articular_voxels: Vec<usize>,
+    /// Outward unit normal at each articular vertex, in scanner axes; NaN where no area meets.
+    pub articular_normals: Vec<[f64; 3]>,
     /// Where cartilage meets bone.
     pub interface: Surface,
     /// Whether each interface vertex lies on the curve where the interface ends.
@@ -55,6 +55,25 @@ pub fn extract_surfaces(
     bone: Option<&Mask>,
     smoothing_sd_mm: [f64; 3],
 ) -> Result<Surfaces> {
+    Ok(extract(cartilage, bone, smoothing_sd_mm)?.surfaces)
+}
+
+/// Both surfaces, and the smooth fields they were cut from.
+pub(super) struct Extraction {
+    pub(super) surfaces: Surfaces,
+    pub(super) layer: Layer,
+}
+
+/// As [`extract_surfaces`], with the layer between both surfaces.
+///
+/// # Errors
+///
+/// As [`extract_surfaces`].
+pub(super) fn extract(
+    cartilage: &Mask,
+    bone: Option<&Mask>,
+    smoothing_sd_mm: [f64; 3],
+) -> Result<Extraction> {
     check_masks(cartilage, bone)?;
     let shape = cartilage.grid().shape();
     if shape.contains(&1) {
@@ -66,9 +85,16 @@ pub fn extract_surfaces(
     let sd_voxels = [0, 1, 2].map(|axis| smoothing_sd_mm[axis] / spacing_mm[axis]);
     let mut region = Region::around(cartilage, bone, margin_voxels(sd_voxels));
     let n_detached = if bone.is_some() { region.remove_detached() } else { 0 };
-    let mut surfaces = match bone {
-        Some(_) => between_bone_and_joint(&region, sd_voxels)?,
-        None => between_axis_and_joint(&region, sd_voxels)?,
+    let mut bone_field = None;
+    let whole_field = region.smooth(sd_voxels, |tissue| tissue != Tissue::Background)?;
+    let whole = IsoSurface::extract(&region, &whole_field);
+    let mut surfaces = if bone.is_some() {
+        let field = region.smooth(sd_voxels, |tissue| tissue == Tissue::Bone)?;
+        let surface = IsoSurface::extract(&region, &field);
+        bone_field = Some(field);
+        between_bone_and_joint(&region, [&surface, &whole], sd_voxels)
+    } else {
+        between_axis_and_joint(&region, &whole, sd_voxels)?
     };
     if surfaces.interface.is_empty() {
         return Err(Error::value("no surface between bone and cartilage: they do not touch")
@@ -76,7 +102,7 @@ pub fn extract_surfaces(
     }
     surfaces.smoothing_sd_mm = smoothing_sd_mm;
     surfaces.n_detached = n_detached;
-    Ok(surfaces)
+    Ok(Extraction { surfaces, layer: Layer { region, bone: bone_field, whole: whole_field } })
 }
 
 /// What every way of measuring demands of its masks.
@@ -107,48 +133,59 @@ pub(super) fn check_masks(cartilage: &Mask, bone: Option<&Mask>) -> Result<()> {
     Ok(())
 }
 
-fn between_bone_and_joint(region: &Region, sd_voxels: [f64; 3]) -> Result<Surfaces> {
-    let bone = region.smooth(sd_voxels, |tissue| tissue == Tissue::Bone)?;
-    let bone = IsoSurface::extract(region, &bone);
-    let covering = cartilage_at(region, &bone, sd_voxels, |tissue| tissue != Tissue::Bone);
+fn between_bone_and_joint(
+    region: &Region,
+    [bone, whole]: [&IsoSurface; 2],
+    sd_voxels: [f64; 3],
+) -> Surfaces {
+    let covering = cartilage_at(region, bone, sd_voxels, |tissue| tissue != Tissue::Bone);
     let covered: Vec<bool> = covering.iter().map(Option::is_some).collect();
-    let whole = region.smooth(sd_voxels, |tissue| tissue != Tissue::Background)?;
-    let whole = IsoSurface::extract(region, &whole);
-    let voxels = cartilage_at(region, &whole, sd_voxels, |tissue| tissue != Tissue::Background);
-    let keep: Vec<bool> = voxels.iter().map(Option::is_some).collect();
-    Ok(Surfaces {
-        articular: whole.surface.patch(&keep),
-        articular_voxels: grid_indices(region, &voxels),
+    let voxels = cartilage_at(region, whole, sd_voxels, |tissue| tissue != Tissue::Background);
+    Surfaces {
         interface: bone.surface.patch(&covered),
-        interface_rim: rim_of(&bone, &covered),
-        denuded_area_mm2: enclosed_area_mm2(&bone, &covered),
-        smoothing_sd_mm: [0.0; 3],
-        n_detached: 0,
-    })
+        interface_rim: rim_of(bone, &covered),
+        denuded_area_mm2: enclosed_area_mm2(bone, &covered),
+        ..Surfaces::articular(region, whole, &voxels)
+    }
 }
 
-fn between_axis_and_joint(region: &Region, sd_voxels: [f64; 3]) -> Result<Surfaces> {
+fn between_axis_and_joint(
+    region: &Region,
+    whole: &IsoSurface,
+    sd_voxels: [f64; 3],
+) -> Result<Surfaces> {
     let axis_mm = fit_axis(region)?;
-    let whole = region.smooth(sd_voxels, |tissue| tissue == Tissue::Cartilage)?;
-    let whole = IsoSurface::extract(region, &whole);
     let facing_bone: Vec<bool> = whole
         .outward_mm2()
         .iter()
         .zip(&whole.surface.vertices_mm)
         .map(|(normal, p)| normal[1] * (p[1] - axis_mm[0]) + normal[2] * (p[2] - axis_mm[1]) < 0.0)
         .collect();
-    let mut voxels = cartilage_at(region, &whole, sd_voxels, |t| t == Tissue::Cartilage);
+    let mut voxels = cartilage_at(region, whole, sd_voxels, |t| t == Tissue::Cartilage);
     voxels.iter_mut().zip(&facing_bone).filter(|(_, bone)| **bone).for_each(|(at, _)| *at = None);
-    let keep: Vec<bool> = voxels.iter().map(Option::is_some).collect();
     Ok(Surfaces {
-        articular: whole.surface.patch(&keep),
-        articular_voxels: grid_indices(region, &voxels),
         interface: whole.surface.patch(&facing_bone),
-        interface_rim: rim_of(&whole, &facing_bone),
-        denuded_area_mm2: 0.0,
-        smoothing_sd_mm: [0.0; 3],
-        n_detached: 0,
+        interface_rim: rim_of(whole, &facing_bone),
+        ..Surfaces::articular(region, whole, &voxels)
     })
+}
+
+impl Surfaces {
+    /// The articular surface alone: the vertices of `whole` with a voxel of cartilage.
+    fn articular(region: &Region, whole: &IsoSurface, voxels: &[Option<usize>]) -> Self {
+        let keep: Vec<bool> = voxels.iter().map(Option::is_some).collect();
+        let normals = whole.outward_mm2().into_iter().zip(&keep).filter(|(_, keep)| **keep);
+        Self {
+            articular: whole.surface.patch(&keep),
+            articular_voxels: grid_indices(region, voxels),
+            articular_normals: normals.map(|(area, _)| unit(area)).collect(),
+            interface: Surface::default(),
+            interface_rim: Vec::new(),
+            denuded_area_mm2: 0.0,
+            smoothing_sd_mm: [0.0; 3],
+            n_detached: 0,
+        }
+    }
 }
 
 /// For each vertex the nearest voxel among those `wanted`, where that is cartilage.
@@ -238,36 +275,11 @@ impl Pieces {
 }
 
 /// Where the axis of the joint, which runs along scanner x, crosses the sagittal plane: y and z, mm.
-///
-/// The circle minimises `Σ (y² + z² + a·y + b·z + c)²` over the cartilage voxels.
-///
-/// # Reference
-///
-/// Kåsa, "A circle fitting procedure and its error analysis", IEEE Transactions on Instrumentation
-/// and Measurement 25 (1976) 8–14, doi:10.1109/TIM.1976.6312298.
 fn fit_axis(region: &Region) -> Result<[f64; 2]> {
     let cartilage = (0..region.tissues.len()).filter(|&at| region.tissues[at] == Tissue::Cartilage);
-    let points: Vec<[f64; 2]> = cartilage
-        .map(|at| region.position_mm(region.voxel(at).map(|i| i as f64)))
-        .map(|[_, y, z]| [y, z])
-        .collect();
-    let mean = [0, 1].map(|axis| points.iter().map(|p| p[axis]).sum::<f64>() / points.len() as f64);
-    let centred = points.iter().map(|p| [p[0] - mean[0], p[1] - mean[1]]);
-    let design: Vec<f64> = centred.clone().flat_map(|[y, z]| [y, z, 1.0]).collect();
-    let squares: Vec<f64> = centred.map(|[y, z]| y * y + z * z).collect();
-    let fit = least_squares(&design, &squares).map_err(|error| {
+    let positions: Vec<[f64; 3]> =
+        cartilage.map(|at| region.position_mm(region.voxel(at).map(|i| i as f64))).collect();
+    condyle_axis(&positions).map_err(|error| {
         error.hint("give the label of the bone, so that its side of the cartilage is known")
-    })?;
-    let centre = [0.5 * fit.coefficients[0], 0.5 * fit.coefficients[1]];
-    let radius_mm = (fit.coefficients[2] + centre[0].powi(2) + centre[1].powi(2)).sqrt();
-    if !CONDYLE_RADII_MM.contains(&radius_mm) {
-        return Err(Error::value(format!(
-            "the circle through the cartilage has radius {radius_mm:.1} mm, outside {}–{} mm: this \
-             is no femoral condyle",
-            CONDYLE_RADII_MM.start(),
-            CONDYLE_RADII_MM.end()
-        ))
-        .hint("give the label of the bone, so that its side of the cartilage is known"));
-    }
-    Ok([mean[0] + centre[0], mean[1] + centre[1]])
+    })
 }

@@ -40,3 +40,30 @@ pub fn normalised_depth(cartilage: &Mask, surfaces: &Surfaces) -> Result<Volume<
 pub fn deep_and_superficial(depth: &Volume<f32>) -> (Mask, Mask) {
     (Mask::new(depth.map(|&z| z < 0.5)), Mask::new(depth.map(|&z| z >= 0.5)))
 }
+
+/// `n_layers` layers of equal normalised depth from bone to joint; a depth of 1 is in the last.
+///
+/// Voxels without a depth (NaN) are in none; a layer may be empty. No layer is made of 0.
+pub fn depth_layers(depth: &Volume<f32>, n_layers: usize) -> Vec<Mask> {
+    let layer_of = |z: f32| ((f64::from(z) * n_layers as f64) as usize).min(n_layers - 1);
+    (0..n_layers).map(|layer| Mask::new(depth.map(|&z| z >= 0.0 && layer_of(z) == layer))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::{Affine, Grid};
+
+    #[test]
+    fn layers_of_equal_depth_hold_every_voxel_once() {
+        let grid = Grid::new([7, 1, 1], Affine::from_spacing([1.0; 3], [0.0; 3]).unwrap()).unwrap();
+        let depth = Volume::new(grid, vec![0.0, 0.24, 0.25, 0.5, 0.99, 1.0, f32::NAN]).unwrap();
+        let layers = depth_layers(&depth, 4);
+        let indices: Vec<&[usize]> = layers.iter().map(Mask::indices).collect();
+        assert_eq!(indices, [&[0_usize, 1][..], &[2], &[3], &[4, 5]]);
+        let (deep, superficial) = deep_and_superficial(&depth);
+        let two = depth_layers(&depth, 2);
+        assert_eq!([deep.indices(), superficial.indices()], [two[0].indices(), two[1].indices()]);
+        assert!(depth_layers(&depth, 0).is_empty());
+    }
+}

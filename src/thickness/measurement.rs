@@ -4,11 +4,13 @@ use std::fmt;
 
 use rayon::prelude::*;
 
-use super::interface::{Surfaces, check_masks, extract_surfaces};
-use super::nearest::PointIndex;
+use super::interface::{Extraction, Surfaces, check_masks, extract};
+use super::layer::Layer;
+use super::nearest::{Nearest, PointIndex};
+use super::normal::{self, Hit};
 use super::rim::InterfaceIndex;
 use super::summary::{BoneSummary, Summary};
-use super::voxel_surface;
+use super::{laplace, largest_sphere, voxel_surface};
 use crate::error::{Error, Result};
 use crate::image::{Grid, Mask, Volume};
 
@@ -29,15 +31,65 @@ pub enum Method {
     Subvoxel,
     /// From articular voxel centre to bone voxel centre; short by about 0.1 mm.
     Voxel,
+    /// Along the inward normal of the articular surface to the interface.
+    Normal,
+    /// Diameter of the largest ball between both surfaces.
+    Local,
+    /// Along the field lines of a potential between both surfaces.
+    Laplace,
 }
 
 impl Method {
+    /// Every definition.
+    pub const ALL: [Self; 5] =
+        [Self::Subvoxel, Self::Voxel, Self::Normal, Self::Local, Self::Laplace];
+
     /// Name in pipelines and sidecars.
     pub fn name(self) -> &'static str {
         match self {
             Self::Subvoxel => "edt_subvoxel",
             Self::Voxel => "edt_voxel",
+            Self::Normal => "normal",
+            Self::Local => "local",
+            Self::Laplace => "laplace",
         }
+    }
+
+    /// What is measured, in a few words.
+    pub fn summary(self) -> &'static str {
+        match self {
+            Self::Subvoxel | Self::Voxel => "nearest distance",
+            Self::Normal => "distance along the normal",
+            Self::Local => "diameter of the largest ball",
+            Self::Laplace => "length of field lines",
+        }
+    }
+
+    /// Where the algorithm is described.
+    pub fn reference(self) -> &'static str {
+        match self {
+            Self::Subvoxel | Self::Voxel => {
+                "Felzenszwalb and Huttenlocher, Theory of Computing 2012, \
+                 doi:10.4086/toc.2012.v008a019"
+            }
+            Self::Normal => {
+                "Möller and Trumbore, Journal of Graphics Tools 1997, \
+                 doi:10.1080/10867651.1997.10487468"
+            }
+            Self::Local => {
+                "Hildebrand and Rüegsegger, Journal of Microscopy 1997, \
+                 doi:10.1046/j.1365-2818.1997.1340694.x"
+            }
+            Self::Laplace => {
+                "Yezzi and Prince, IEEE Transactions on Medical Imaging 2003, \
+                 doi:10.1109/TMI.2003.817775"
+            }
+        }
+    }
+
+    /// The definition of that name; `None` for any other name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.name() == name)
     }
 }
 
@@ -64,13 +116,13 @@ impl Default for Settings {
 pub struct SurfacePoint {
     /// Where it is, scanner mm.
     pub position_mm: [f64; 3],
-    /// Distance to the interface, mm.
+    /// Thickness as the method defines it, mm.
     pub thickness_mm: f64,
     /// Area it stands for, mm².
     pub area_mm2: f64,
     /// Linear index of the cartilage voxel nearest to it.
     pub voxel: usize,
-    /// The nearest point of the interface, scanner mm.
+    /// The nearest point of the interface, or that on the normal, scanner mm.
     pub interface_mm: [f64; 3],
 }
 
@@ -86,6 +138,8 @@ pub enum Warning {
     Detached(usize),
     /// The interface has less than half the area of the articular surface: a gap in the labels.
     SmallInterface,
+    /// This many articular points beyond the rim have no thickness as the method defines it.
+    Unmeasured(usize),
 }
 
 impl fmt::Display for Warning {
@@ -99,6 +153,9 @@ impl fmt::Display for Warning {
             Self::AllAtRim => write!(f, "every articular point lies at the rim: no thickness"),
             Self::Detached(n) => {
                 write!(f, "{n} cartilage voxels are not connected to bone: left out")
+            }
+            Self::Unmeasured(n) => {
+                write!(f, "{n} articular points beyond the rim have no thickness: left out")
             }
             Self::SmallInterface => write!(
                 f,
@@ -128,6 +185,15 @@ pub struct Thickness {
 }
 
 impl Thickness {
+    /// Statistics of the points that `keep` names; `volume_mm3` is that of their voxels of cartilage.
+    ///
+    /// Points excluded at the rim belong to no part, and no bone is told: its area is that of the whole.
+    pub fn summary_of(&self, volume_mm3: f64, keep: impl Fn(&SurfacePoint) -> bool) -> Summary {
+        let points: Vec<SurfacePoint> =
+            self.points.iter().filter(|point| keep(point)).copied().collect();
+        Summary::new(&points, 0, volume_mm3)
+    }
+
     /// Thickness at the cartilage voxels of the articular surface, mm: the mean of the points
     /// nearest to each, weighted by area; 0 elsewhere.
     pub fn map(&self) -> Volume<f32> {
@@ -165,7 +231,9 @@ pub fn measure(cartilage: &Mask, bone: Option<&Mask>, settings: &Settings) -> Re
     check_settings(settings)?;
     check_masks(cartilage, bone)?;
     match settings.method {
-        Method::Subvoxel => measure_subvoxel(cartilage, bone, settings),
+        Method::Subvoxel | Method::Normal | Method::Local | Method::Laplace => {
+            measure_between_surfaces(cartilage, bone, settings)
+        }
         Method::Voxel => {
             let bone = bone.ok_or_else(|| {
                 Error::value("`edt_voxel` measures to bone voxels, and there is no bone mask")
@@ -191,15 +259,15 @@ fn check_settings(settings: &Settings) -> Result<()> {
     Ok(())
 }
 
-fn measure_subvoxel(
+fn measure_between_surfaces(
     cartilage: &Mask,
     bone: Option<&Mask>,
     settings: &Settings,
 ) -> Result<Thickness> {
     let sd_mm = settings.smoothing_sd_mm;
     let measure = |sd_mm| {
-        let surfaces = extract_surfaces(cartilage, bone, sd_mm)?;
-        Ok(Thickness::between(cartilage, surfaces, settings.rim_mm))
+        let extraction = extract(cartilage, bone, sd_mm)?;
+        Thickness::between(cartilage, extraction, settings)
     };
     let full: Result<Thickness> = measure([sd_mm; 3]);
     let is_thick = |t: &Thickness| t.summary.median_mm >= THIN_SD * sd_mm;
@@ -227,40 +295,98 @@ impl Thickness {
         }
     }
 
-    fn between(cartilage: &Mask, surfaces: Surfaces, rim_mm: f64) -> Self {
+    fn between(cartilage: &Mask, extraction: Extraction, settings: &Settings) -> Result<Self> {
+        let Extraction { surfaces, layer } = extraction;
         let interface_mm = &surfaces.interface.vertices_mm;
-        let index = InterfaceIndex::new(interface_mm, &surfaces.interface_rim, rim_mm);
+        let index = InterfaceIndex::new(interface_mm, &surfaces.interface_rim, settings.rim_mm);
         let articular = &surfaces.articular;
-        let facing: Vec<_> =
-            articular.vertices_mm.par_iter().map(|&position| index.facing(position)).collect();
-        let points: Vec<SurfacePoint> = (0..facing.len())
+        let facing: Vec<Option<Length>> = articular
+            .vertices_mm
+            .par_iter()
+            .map(|&position| index.facing(position).map(|near| Length::new(near, interface_mm)))
+            .collect();
+        let lengths = lengths(settings.method, &layer, &surfaces, &facing)?;
+        let points: Vec<SurfacePoint> = (0..lengths.len())
             .filter_map(|vertex| {
-                let nearest = facing[vertex]?;
+                let length = lengths[vertex]?;
                 Some(SurfacePoint {
                     position_mm: articular.vertices_mm[vertex],
-                    thickness_mm: nearest.squared_mm2.sqrt(),
+                    thickness_mm: length.thickness_mm,
                     area_mm2: articular.vertex_areas_mm2[vertex],
                     voxel: surfaces.articular_voxels[vertex],
-                    interface_mm: interface_mm[nearest.id],
+                    interface_mm: length.interface_mm,
                 })
             })
             .collect();
-        let n_excluded = facing.len() - points.len();
+        let n_excluded = lengths.len() - points.len();
+        let n_unmeasured = facing.iter().flatten().count() - points.len();
         let mut thickness = Self::new(cartilage, points, n_excluded);
+        thickness.method = settings.method;
         thickness.summary.bone = Some(summarise_bone(&surfaces, &index));
-        thickness.vertex_thickness_mm = facing
+        thickness.vertex_thickness_mm = lengths
             .iter()
-            .map(|nearest| nearest.map_or(f32::NAN, |n| n.squared_mm2.sqrt() as f32))
+            .map(|length| length.map_or(f32::NAN, |length| length.thickness_mm as f32))
             .collect();
+        thickness.warn(&surfaces, n_unmeasured);
+        thickness.surfaces = Some(surfaces);
+        Ok(thickness)
+    }
+
+    fn warn(&mut self, surfaces: &Surfaces, n_unmeasured: usize) {
         if surfaces.n_detached > 0 {
-            thickness.warnings.push(Warning::Detached(surfaces.n_detached));
+            self.warnings.push(Warning::Detached(surfaces.n_detached));
         }
         if surfaces.interface.area_mm2() < 0.5 * surfaces.articular.area_mm2() {
-            thickness.warnings.push(Warning::SmallInterface);
+            self.warnings.push(Warning::SmallInterface);
         }
-        thickness.surfaces = Some(surfaces);
-        thickness
+        if n_unmeasured > 0 {
+            self.warnings.push(Warning::Unmeasured(n_unmeasured));
+        }
     }
+}
+
+/// Thickness at one articular vertex, and where on the interface it ends.
+#[derive(Clone, Copy)]
+struct Length {
+    thickness_mm: f64,
+    interface_mm: [f64; 3],
+}
+
+impl Length {
+    fn new(nearest: Nearest, interface_mm: &[[f64; 3]]) -> Self {
+        Self { thickness_mm: nearest.squared_mm2.sqrt(), interface_mm: interface_mm[nearest.id] }
+    }
+}
+
+/// Thickness at each articular vertex that faces the interface, as `method` defines it.
+fn lengths(
+    method: Method,
+    layer: &Layer,
+    surfaces: &Surfaces,
+    facing: &[Option<Length>],
+) -> Result<Vec<Option<Length>>> {
+    let values_mm = match method {
+        Method::Subvoxel | Method::Voxel => return Ok(facing.to_vec()),
+        Method::Normal => {
+            let hits = normal::hits(surfaces).into_iter().zip(facing);
+            let length =
+                |hit: Hit| Length { thickness_mm: hit.distance_mm, interface_mm: hit.position_mm };
+            return Ok(hits.map(|(hit, facing)| facing.and(hit.map(length))).collect());
+        }
+        Method::Local => {
+            let vertices = surfaces.articular.vertices_mm.iter().zip(facing);
+            let ways: Vec<_> = vertices
+                .map(|(&vertex, facing)| facing.map(|near| [vertex, near.interface_mm]))
+                .collect();
+            largest_sphere::thickness(surfaces, &ways)
+        }
+        Method::Laplace => laplace::thickness(layer, surfaces)?,
+    };
+    let facing = values_mm.iter().zip(facing).map(|(&thickness_mm, facing)| {
+        let length = |near: &Length| Length { thickness_mm, ..*near };
+        facing.as_ref().map(length).filter(|length| length.thickness_mm.is_finite())
+    });
+    Ok(facing.collect())
 }
 
 /// Distances from the interface to the joint, beyond the rim.

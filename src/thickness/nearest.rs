@@ -46,6 +46,41 @@ impl PointIndex {
         (best.id != usize::MAX).then_some(best)
     }
 
+    /// Shows every point whose squared distance is at most `limit_mm2`, in an order that depends on
+    /// the points alone.
+    pub(super) fn for_each_within(
+        &self,
+        position_mm: [f64; 3],
+        limit_mm2: f64,
+        mut visit: impl FnMut(Nearest),
+    ) {
+        let mut waiting = Vec::new();
+        waiting.push(0..self.ids.len());
+        while let Some(range) = waiting.pop() {
+            let middle = usize::midpoint(range.start, range.end);
+            let is_leaf = range.len() <= LEAF;
+            let tried = if is_leaf { range.clone() } else { middle..middle + 1 };
+            for at in tried {
+                let squared_mm2 = squared_mm2(position_mm, self.points_mm[at]);
+                if squared_mm2 <= limit_mm2 {
+                    visit(Nearest { id: self.ids[at], squared_mm2 });
+                }
+            }
+            if is_leaf {
+                continue;
+            }
+            let axis = usize::from(self.axes[middle]);
+            let offset_mm = position_mm[axis] - self.points_mm[middle][axis];
+            let is_near = offset_mm * offset_mm <= limit_mm2;
+            if is_near || offset_mm < 0.0 {
+                waiting.push(range.start..middle);
+            }
+            if is_near || offset_mm >= 0.0 {
+                waiting.push(middle + 1..range.end);
+            }
+        }
+    }
+
     fn search(&self, range: std::ops::Range<usize>, position_mm: [f64; 3], best: &mut Nearest) {
         if range.len() <= LEAF {
             range.for_each(|at| self.try_point(at, position_mm, best));
@@ -64,13 +99,16 @@ impl PointIndex {
     }
 
     fn try_point(&self, at: usize, position_mm: [f64; 3], best: &mut Nearest) {
-        let point = self.points_mm[at];
-        let squared_mm2 = (0..3).map(|r| (position_mm[r] - point[r]).powi(2)).sum();
+        let squared_mm2 = squared_mm2(position_mm, self.points_mm[at]);
         let candidate = Nearest { id: self.ids[at], squared_mm2 };
         if (candidate.squared_mm2, candidate.id) < (best.squared_mm2, best.id) {
             *best = candidate;
         }
     }
+}
+
+fn squared_mm2(a: [f64; 3], b: [f64; 3]) -> f64 {
+    (0..3).map(|r| (a[r] - b[r]).powi(2)).sum()
 }
 
 fn split(points_mm: &[[f64; 3]], ids: &mut [usize], axes: &mut [u8]) {
@@ -123,6 +161,11 @@ mod tests {
             assert_eq!(found, Nearest { id: best, squared_mm2: squared(&points[best]) });
             assert_eq!(index.nearest_within(position, found.squared_mm2), Some(found));
             assert_eq!(index.nearest_within(position, found.squared_mm2 - 1e-9), None);
+            let mut within = Vec::new();
+            index.for_each_within(position, 9.0, |near| within.push(near.id));
+            within.sort_unstable();
+            let expected = (0..points.len()).filter(|&i| squared(&points[i]) <= 9.0);
+            assert_eq!(within, expected.collect::<Vec<_>>());
         }
     }
 

@@ -17,6 +17,8 @@ pub struct Summary {
     pub median_mm: f64,
     /// Area-weighted 25th percentile, mm.
     pub p25_mm: f64,
+    /// Area-weighted 75th percentile, mm.
+    pub p75_mm: f64,
     /// Area-weighted standard deviation with n − 1, mm.
     pub sd_mm: f64,
     /// Volume of the cartilage mask, mm³.
@@ -74,6 +76,7 @@ impl Summary {
             mean_mm: weighted_mean(&values),
             median_mm: weighted_quantile(&values, 0.5),
             p25_mm: weighted_quantile(&values, 0.25),
+            p75_mm: weighted_quantile(&values, 0.75),
             sd_mm: weighted_sd(&values),
             volume_mm3,
             bone: None,
@@ -129,9 +132,10 @@ mod tests {
     fn equal_areas_give_the_statistics_of_the_sample() {
         let points: Vec<_> = [4.0, 1.0, 2.0, 3.5, 7.0].map(|t| point(t, 0.3)).into();
         let summary = Summary::new(&points, 2, 10.0);
-        // numpy: mean, std(ddof=1), percentile 50 and 25.
-        let ours = [summary.mean_mm, summary.sd_mm, summary.median_mm, summary.p25_mm];
-        for (value, expected) in ours.iter().zip([3.5, 2.291_287_847_477_92, 3.5, 2.0]) {
+        // numpy: mean, std(ddof=1), percentile 50, 25 and 75.
+        let Summary { mean_mm, sd_mm, median_mm, p25_mm, p75_mm, .. } = summary;
+        let ours = [mean_mm, sd_mm, median_mm, p25_mm, p75_mm];
+        for (value, expected) in ours.iter().zip([3.5, 2.291_287_847_477_92, 3.5, 2.0, 4.0]) {
             assert!((value - expected).abs() < 1e-12, "{value} {expected}");
         }
         assert_eq!((summary.n_points, summary.n_excluded), (5, 2));

@@ -303,19 +303,25 @@ fn is_on_border(region: &Region, edge: Edge) -> bool {
     })
 }
 
-fn difference(a: [f64; 3], b: [f64; 3]) -> [f64; 3] {
+/// `a` with length 1; NaN where it has none.
+pub(super) fn unit(a: [f64; 3]) -> [f64; 3] {
+    let length = norm(a);
+    a.map(|x| x / length)
+}
+
+pub(super) fn difference(a: [f64; 3], b: [f64; 3]) -> [f64; 3] {
     [a[0] - b[0], a[1] - b[1], a[2] - b[2]]
 }
 
-fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
+pub(super) fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
     a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 }
 
-fn cross(a: [f64; 3], b: [f64; 3]) -> [f64; 3] {
+pub(super) fn cross(a: [f64; 3], b: [f64; 3]) -> [f64; 3] {
     [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
 }
 
-fn norm(a: [f64; 3]) -> f64 {
+pub(super) fn norm(a: [f64; 3]) -> f64 {
     dot(a, a).sqrt()
 }
 

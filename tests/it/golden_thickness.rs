@@ -358,12 +358,12 @@ fn read_labels(path: &Path) -> Volume<u8> {
 }
 
 /// Labels of a real knee and the folder of reference values; `None` without validation data.
-fn knee(test: &str) -> Option<(Volume<u8>, PathBuf)> {
+pub(crate) fn knee(test: &str) -> Option<(Volume<u8>, PathBuf)> {
     let folder = shared_data::folder(test)?.join("cartilage/right_knee_example");
     Some((read_labels(&folder.join("right_knee_example_labels.nii.gz")), folder.join("reference")))
 }
 
-fn label(labels: &Volume<u8>, value: u8) -> Mask {
+pub(crate) fn label(labels: &Volume<u8>, value: u8) -> Mask {
     Mask::new(labels.map(|&label| label == value))
 }
 

@@ -32,4 +32,5 @@ mod shared_data;
 mod simulated_cohorts;
 mod streaming;
 mod tables;
+mod thickness_definitions;
 mod tidy;

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::source::{QueryPlan, query};
 use crate::error::Error;
 use crate::pipeline::spec::Section;
+use crate::thickness::Method;
 
 /// Cartilage thickness of one label image.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -17,7 +18,7 @@ pub struct ThicknessPlan {
     pub cartilage: Vec<u32>,
     /// Label values of the bone under it; empty where only cartilage was drawn.
     pub bone: Vec<u32>,
-    /// `edt_subvoxel` or `edt_voxel`.
+    /// `edt_subvoxel`, `edt_voxel`, `normal`, `local` or `laplace`.
     pub method: String,
 }
 
@@ -35,7 +36,7 @@ pub(super) fn thickness(root: &Section<'_>) -> Option<ThicknessPlan> {
         section.refuse("cartilage", error);
     }
     let bone = label_values(&section, "bone");
-    let methods = [("edt_subvoxel", "edt_subvoxel"), ("edt_voxel", "edt_voxel")];
+    let methods = Method::ALL.map(|method| (method.name(), method.name()));
     let method = section.choice("method", &methods, "edt_subvoxel").to_owned();
     if method == "edt_voxel" && bone.is_empty() {
         section.refuse("bone", Error::value("is needed by method `edt_voxel`"));

@@ -9,7 +9,9 @@ use super::reference::ReferenceTable;
 use crate::error::{Error, Result};
 use crate::image::{Labels, Mask};
 use crate::io::{self, nifti};
-use crate::thickness::{self, Method, Settings, Summary, distance_transform};
+use crate::thickness::{
+    self, Method, Settings, Summary, Thickness, distance_transform, local_thickness,
+};
 
 const LABELS: &str = "cartilage/right_knee_example/right_knee_example_labels.nii.gz";
 const SAMPLES: &str = "cartilage/right_knee_example/reference/edt_samples.csv";
@@ -34,19 +36,23 @@ pub(super) fn knee(bench: &Bench<'_>) -> Result<Section> {
     let labels = Labels::new(read.image, BTreeMap::new());
     let references = References::read(bench)?;
     distances(bench, &labels, &references, &mut section)?;
-    let mut femur = None;
-    for (name, cartilage, bone) in CARTILAGES {
-        let summary = measure(&labels, (cartilage, bone), Method::Subvoxel)?;
+    for (name, cartilage, bone) in &CARTILAGES[1..] {
+        let other = measure(&labels, (cartilage, bone), Method::Subvoxel)?;
         section.commands.push(command(cartilage, bone, ""));
-        section.notes.push(sentence(name, "edt_subvoxel", &summary));
-        femur.get_or_insert(summary);
+        section.notes.push(sentence(name, &other));
     }
-    let voxel = measure(&labels, (&[1], &[5]), Method::Voxel)?;
-    section.commands.push(command(&[1], &[5], " --method edt-voxel"));
-    section.notes.push(sentence("femur", "edt_voxel", &voxel));
-    if let Some(femur) = femur {
-        definitions(&references, [&femur, &voxel], &mut section)?;
+    let (name, cartilage, bone) = CARTILAGES[0];
+    let mut femur = Vec::new();
+    for method in Method::ALL {
+        let own = measure(&labels, (cartilage, bone), method)?;
+        let rest = format!(" --method {}", method.name());
+        section.commands.push(command(cartilage, bone, &rest));
+        section.notes.push(sentence(name, &own));
+        femur.push(own);
     }
+    definitions(&references, &femur, &mut section)?;
+    balls(&labels, &references, &mut section)?;
+    section.notes.push(ordering(&femur));
     Ok(section)
 }
 
@@ -64,13 +70,14 @@ fn measure(
     labels: &Labels,
     (cartilage, bone): (&[u32], &[u32]),
     method: Method,
-) -> Result<Summary> {
+) -> Result<Thickness> {
     let settings = Settings { method, ..Settings::default() };
     let bone = labels.mask_of(bone);
-    Ok(thickness::measure(&labels.mask_of(cartilage), Some(&bone), &settings)?.summary)
+    thickness::measure(&labels.mask_of(cartilage), Some(&bone), &settings)
 }
 
-fn sentence(name: &str, method: &str, summary: &Summary) -> String {
+fn sentence(name: &str, thickness: &Thickness) -> String {
+    let (method, summary) = (thickness.method.name(), &thickness.summary);
     format!(
         "{name}, `{method}`: thickness {:.4} ± {:.4} mm, median {:.4}, P25 {:.4}, at {} points on \
          {:.1} mm²; volume {:.2} mm³.",
@@ -161,12 +168,14 @@ fn neighbours(grid: &crate::image::Grid, voxel: usize) -> impl Iterator<Item = u
     })
 }
 
-/// The femur under ours and under the five other definitions.
-fn definitions(
-    references: &References,
-    [ours, voxel]: [&Summary; 2],
-    section: &mut Section,
-) -> Result<()> {
+/// The femur under our definitions and under those of others.
+fn definitions(references: &References, femur: &[Thickness], section: &mut Section) -> Result<()> {
+    let none = Error::internal("a definition was not measured");
+    let [ours, voxel, normal, local, _] =
+        femur.iter().map(|t| &t.summary).collect::<Vec<&Summary>>()[..]
+    else {
+        return Err(none);
+    };
     let about = |quantity, reference, judged, reason| About {
         series: SERIES,
         quantity,
@@ -180,17 +189,21 @@ fn definitions(
     let ray_casting =
         |quantity| about(quantity, "pymskt 0.1.22 ray casting", Judged::Largest(0.03), rays);
     let other = |quantity, name| about(quantity, name, Judged::Shown, "another definition");
+    let reverse = "rays from the joint and not from the bone; other smoothing";
+    let along =
+        |quantity| about(quantity, "pymskt 0.1.22 ray casting", Judged::Largest(0.05), reverse);
     let mean = "femur, mean thickness";
     let interface = "bone interface to outside";
     let volume = about("femur, volume", "voxel count", Judged::Largest(1e-6), "single precision");
     let rows = [
         (ours.mean_mm, "/pymskt_raycast_mm/mean", ray_casting(mean)),
         (ours.median_mm, "/pymskt_raycast_mm/median", ray_casting("femur, median thickness")),
+        (normal.mean_mm, "/pymskt_raycast_mm/mean", along("femur, mean, `normal`")),
+        (normal.median_mm, "/pymskt_raycast_mm/median", along("femur, median, `normal`")),
         (ours.mean_mm, "/bone_interface_to_outside/mean", other(mean, interface)),
         (voxel.mean_mm, "/bone_interface_to_outside/mean", other("femur, edt_voxel", interface)),
-        (ours.mean_mm, "/ridge2edt/mean", other(mean, "2·EDT on the ridge")),
+        (local.mean_mm, "/ridge2edt/mean", other("femur, mean, `local`", "2·EDT on the ridge")),
         (ours.mean_mm, "/skel2edt/mean", other(mean, "2·EDT on the skeleton")),
-        (ours.mean_mm, "/local_thickness_iso/mean", other(mean, "largest sphere")),
         (ours.volume_mm3, "/volume_mm3", About { units: "mm³", ..volume }),
     ];
     for (ours, pointer, about) in rows {
@@ -199,4 +212,48 @@ fn definitions(
         section.comparisons.push(pairs.compare(&about));
     }
     Ok(())
+}
+
+/// The largest ball that holds each voxel, from the voxel distances alone.
+fn balls(labels: &Labels, references: &References, section: &mut Section) -> Result<()> {
+    let cartilage = labels.mask_of(&[1]);
+    let diameters = local_thickness(&cartilage)?;
+    let sum: f64 = cartilage.indices().iter().map(|&at| f64::from(diameters.voxels()[at])).sum();
+    let mut pairs = Pairs::default();
+    let reference = references.number("/local_thickness_iso/mean")?;
+    pairs.push_relative(sum / cartilage.len() as f64, reference);
+    section.comparisons.push(pairs.compare(&About {
+        series: SERIES,
+        quantity: "femur, largest ball of voxels, mean",
+        units: "mm",
+        reference: "localthickness on isotropic voxels",
+        difference_units: "1",
+        judged: Judged::Largest(0.03),
+        reason: "theirs interpolates the labels to cubes first, ours takes them as they are",
+    }));
+    Ok(())
+}
+
+/// The definitions from thin to thick, and how they follow the default one vertex by vertex.
+fn ordering(femur: &[Thickness]) -> String {
+    let mut means: Vec<(&str, f64)> =
+        femur.iter().map(|t| (t.method.name(), t.summary.mean_mm)).collect();
+    means.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let listed: Vec<String> =
+        means.iter().map(|(name, mean)| format!("`{name}` {mean:.3}")).collect();
+    let follows = femur.iter().filter(|t| !t.vertex_thickness_mm.is_empty()).skip(1).map(|other| {
+        let mut pairs = Pairs::default();
+        for (&a, &b) in femur[0].vertex_thickness_mm.iter().zip(&other.vertex_thickness_mm) {
+            if a.is_finite() && b.is_finite() {
+                pairs.push(f64::from(a), f64::from(b));
+            }
+        }
+        format!("`{}` {:.3}", other.method.name(), pairs.correlation_and_slope()[0])
+    });
+    format!(
+        "Means from thin to thick, mm: {}. Correlation with `edt_subvoxel` over the articular \
+         vertices: {}.",
+        listed.join(", "),
+        follows.collect::<Vec<_>>().join(", ")
+    )
 }
