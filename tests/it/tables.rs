@@ -131,6 +131,7 @@ fn schemas_offer_only_what_every_reader_knows() {
             "thickness",
             "knees",
             "paired",
+            "repeatability",
             "transforms",
             "qc",
             "runs"
