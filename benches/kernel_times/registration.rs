@@ -8,8 +8,11 @@ use biomarker::registration::{FreeFormSettings, Pair, PointMap, Registration, re
 
 use super::{Result, Workload};
 
-/// Control points as dense as those of the peer.
+/// Control points as dense as those of the peer, every voxel compared at the finest resolution, and
+/// a weight that trades error of the field against overlap as the peer does.
 const CONTROL_SPACING_MM: [f64; 2] = [48.0, 12.0];
+const SAMPLES_MAX: usize = 2_000_000;
+const BENDING_WEIGHT: f64 = 0.25;
 
 /// Rigid, then elastic, from reading to a transform.
 pub(crate) struct FreeForm {
@@ -37,6 +40,8 @@ impl Workload for FreeForm {
     fn run(&mut self) -> Result<()> {
         let settings = FreeFormSettings {
             control_spacing_mm: CONTROL_SPACING_MM,
+            samples_max: SAMPLES_MAX,
+            bending_weight: BENDING_WEIGHT,
             ..FreeFormSettings::default()
         };
         self.found = Some(register_free_form(&Pair::new(&self.fixed, &self.moving), &settings)?);
