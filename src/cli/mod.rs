@@ -6,10 +6,12 @@ mod inspect;
 mod map;
 mod models;
 mod run;
+mod shell;
 mod simulate;
 mod size;
 mod thickness;
 mod validate;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -61,6 +63,12 @@ enum Command {
     Simulate(simulate::Options),
     /// Compare with public reference values on real data.
     Validate(validate::Options),
+    /// Say whether the files of a run are still those it wrote.
+    Verify(verify::Options),
+    /// Print the completion script of a shell.
+    Completions(shell::CompletionOptions),
+    /// Write the manual pages.
+    Man(shell::ManOptions),
 }
 
 /// How a command ended when it did not fail.
@@ -89,6 +97,9 @@ pub fn main() -> ExitCode {
         Command::Models(options) => models::run(options, common),
         Command::Simulate(options) => simulate::run(options, common),
         Command::Validate(options) => validate::run(options, common),
+        Command::Verify(options) => verify::run(options, common),
+        Command::Completions(options) => shell::completions(options),
+        Command::Man(options) => shell::man(options),
     };
     outcome.unwrap_or_else(|errors| fail(&errors))
 }

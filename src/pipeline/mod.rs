@@ -24,6 +24,7 @@ pub mod spec;
 pub mod sweep;
 pub mod trial;
 pub mod validate;
+pub mod verify;
 pub mod voxel_table;
 pub mod voxels;
 

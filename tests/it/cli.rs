@@ -7,12 +7,13 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use biomarker::cli::command_names;
 use biomarker::image::{Affine, Grid, Mask, Volume};
 use biomarker::io::nifti::{Header, write_map, write_mask};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::program::{argument, biomarker, command, copy, project};
+use crate::program::{argument, biomarker, command, copy, files, project};
 
 /// A folder with one diffusion series, `dwi.nii.gz` with its `.bval`.
 fn series() -> TempDir {
@@ -567,4 +568,24 @@ fn an_output_that_cannot_be_made_ends_with_73() {
     let pipeline = argument(&project("pipelines/neuroblastoma.toml"));
     let run = ["run", &pipeline, "--output", "file/o"];
     refused(here, &run, 73, "error: Not a directory (os error 20)\n  --> file/o/logs\n");
+}
+
+#[test]
+fn shells_and_man_learn_of_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = biomarker(folder.path(), &["completions", shell]);
+        assert_eq!(script.code, 0, "{}", script.stderr);
+        for name in command_names() {
+            assert!(script.stdout.contains(&name), "{shell} {name}");
+        }
+    }
+    let pages = biomarker(folder.path(), &["man", "--output", "man"]);
+    assert_eq!(pages.code, 0, "{}", pages.stderr);
+    let written = files(&folder.path().join("man"));
+    assert!(written.contains_key("biomarker.1"));
+    for name in command_names() {
+        let page = std::fs::read_to_string(&written[&format!("biomarker-{name}.1")]).unwrap();
+        assert!(page.contains(".SH NAME") && page.contains(&name), "{name}");
+    }
 }

@@ -225,6 +225,22 @@ fn the_manifest_names_every_file_with_its_hash() {
 }
 
 #[test]
+fn verify_finds_a_changed_and_a_missing_file() {
+    let own = tempfile::tempdir().unwrap();
+    copy(&CARTILAGE.output(), own.path());
+    let verify = || biomarker(own.path(), &["verify", "."]);
+    let whole = verify();
+    assert_eq!((whole.code, whole.stdout.lines().count()), (0, 1), "{}", whole.stdout);
+    std::fs::write(own.path().join("index.html"), "other").unwrap();
+    std::fs::remove_file(own.path().join("tables/regions.tsv")).unwrap();
+    let broken = verify();
+    assert_eq!(broken.code, 65);
+    assert!(broken.stdout.starts_with("missing: tables/regions.tsv\nchanged: index.html\n"));
+    let nothing = biomarker(own.path(), &["verify", "tables"]);
+    assert_eq!(nothing.code, 66, "{}", nothing.stderr);
+}
+
+#[test]
 fn progress_goes_to_stderr_and_the_result_to_stdout() {
     let ended = NEUROBLASTOMA.ended();
     assert_eq!(ended.stdout, "6 measured, 0 unchanged, 0 failed: output/index.html\n");
