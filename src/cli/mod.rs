@@ -98,7 +98,7 @@ pub fn main() -> ExitCode {
         Command::Simulate(options) => simulate::run(options, common),
         Command::Validate(options) => validate::run(options, common),
         Command::Verify(options) => verify::run(options, common),
-        Command::Completions(options) => shell::completions(options),
+        Command::Completions(options) => Ok(shell::completions(options)),
         Command::Man(options) => shell::man(options),
     };
     outcome.unwrap_or_else(|errors| fail(&errors))

@@ -25,11 +25,11 @@ pub(super) struct ManOptions {
 }
 
 /// Prints the completion script of a shell.
-pub(super) fn completions(options: &CompletionOptions) -> Outcome {
+pub(super) fn completions(options: &CompletionOptions) -> ExitCode {
     let mut script = Vec::new();
     clap_complete::generate(options.shell, &mut Arguments::command(), "biomarker", &mut script);
     console::print(String::from_utf8_lossy(&script).trim_end());
-    Ok(ExitCode::SUCCESS)
+    ExitCode::SUCCESS
 }
 
 /// Writes the manual pages and prints their paths.

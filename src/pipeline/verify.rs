@@ -74,12 +74,14 @@ fn is_inside(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::io::atomic;
 
     #[test]
     fn changed_and_missing_files_are_named_and_no_other_folder_is_read() {
         let folder = tempfile::tempdir().unwrap();
-        let write =
-            |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        let write = |name: &str, text: &str| {
+            atomic::write(&folder.path().join(name), text.as_bytes()).unwrap();
+        };
         assert_eq!(verify(folder.path()).unwrap_err().kind(), ErrorKind::Missing);
         for name in ["same", "other"] {
             write(name, name);
