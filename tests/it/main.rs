@@ -19,7 +19,6 @@ mod golden_statistics;
 mod golden_thickness;
 mod golden_tofts;
 mod hostile;
-mod knee_trials;
 mod map_command;
 mod nifti_reading;
 mod nifti_writing;
