@@ -99,11 +99,7 @@ pub fn register(
     anatomy: Anatomy<'_>,
     limits: &ReadLimits,
 ) -> Result<Registered> {
-    let (Some(settings), Some(region)) = (&plan.registration, &plan.region) else {
-        return Err(Error::value("a registration needs the region that was drawn")
-            .at_field("region")
-            .hint("as in region = { image = { suffix = \"dseg\" }, labels = [1] }"));
-    };
+    let (settings, region) = asked(plan)?;
     let drawn = Drawn::read(settings, region, anatomy, limits)?;
     let moving = reference(&loaded.series, settings.reference);
     let pair = Pair {
@@ -118,14 +114,50 @@ pub fn register(
         TransformKind::FreeForm => register_free_form(&pair, &search),
     }
     .map_err(|error| error.at_path(anatomy.image))?;
-    let joined = Joined { drawn: &drawn.region, least: region.minimum_fraction, found };
+    joined(plan, loaded, &drawn.region, found).map_err(|error| error.at_path(anatomy.region))
+}
+
+/// Brings series and region together in the order of the plan by a registration that was `found`
+/// before, or is known.
+///
+/// # Errors
+///
+/// As [`register`] without the search.
+pub fn register_through(
+    plan: &FitPlan,
+    loaded: LoadedSeries,
+    anatomy: Anatomy<'_>,
+    limits: &ReadLimits,
+    found: Registration,
+) -> Result<Registered> {
+    let (settings, region) = asked(plan)?;
+    let drawn = Drawn::read(settings, region, anatomy, limits)?;
+    joined(plan, loaded, &drawn.region, found).map_err(|error| error.at_path(anatomy.region))
+}
+
+/// What a registration needs of the plan.
+fn asked(plan: &FitPlan) -> Result<(&RegistrationPlan, &RegionPlan)> {
+    plan.registration.as_ref().zip(plan.region.as_ref()).ok_or_else(|| {
+        Error::value("a registration needs the region that was drawn")
+            .at_field("region")
+            .hint("as in region = { image = { suffix = \"dseg\" }, labels = [1] }")
+    })
+}
+
+fn joined(
+    plan: &FitPlan,
+    loaded: LoadedSeries,
+    drawn: &Mask,
+    found: Registration,
+) -> Result<Registered> {
+    let (settings, region) = asked(plan)?;
+    let joined = Joined { drawn, least: region.minimum_fraction, found };
     match settings.order {
         RegistrationOrder::RegisterThenFit => joined.resampled(loaded),
         RegistrationOrder::FitThenMap => {
             joined.carried(loaded, REACH * plan.uncertainty.registration_sd_mm)
         }
     }
-    .map_err(|error| error.at_path(anatomy.region))
 }
 
 /// What was drawn on the anatomical image.

@@ -10,21 +10,39 @@ use crate::image::{Labels, Samples, Series, Volume};
 use crate::io::atomic;
 use crate::io::nifti::{self, Header};
 use crate::simulate::{
-    Content, GradientTable, SimulatedCohort, SimulatedImage, SimulatedStudy, TabularFile, TruthRow,
-    truth_file,
+    Content, GradientTable, KnownMotion, SimulatedCohort, SimulatedImage, SimulatedStudy,
+    TabularFile, TruthRow, truth_file,
 };
 
-/// Writes `cohort` under `folder`, study after study; `told` hears the name of each. Returns every
-/// true number of every study.
+/// What stands behind the files of a dataset.
+#[derive(Debug, Clone, Default)]
+pub struct Written {
+    /// Every true number of every study.
+    pub truth: Vec<TruthRow>,
+    /// Every movement between two images of one study.
+    pub movements: Vec<Movement>,
+}
+
+/// A known movement between the anatomical and the quantitative image.
+#[derive(Debug, Clone)]
+pub struct Movement {
+    /// Such as `sub-01`.
+    pub participant_id: String,
+    /// Such as `ses-pre`.
+    pub session_id: Option<String>,
+    /// Such as `rightknee`.
+    pub region: String,
+    /// The movement.
+    pub motion: KnownMotion,
+}
+
+/// Writes `cohort` under `folder`, study after study; `told` hears the name of each. Returns the truth
+/// behind all of it.
 ///
 /// # Errors
 ///
 /// `Create` or `Write` as of the file system; as the simulation itself.
-pub fn write(
-    cohort: &SimulatedCohort,
-    folder: &Path,
-    told: &dyn Fn(&str),
-) -> Result<Vec<TruthRow>> {
+pub fn write(cohort: &SimulatedCohort, folder: &Path, told: &dyn Fn(&str)) -> Result<Written> {
     for (place, description) in &cohort.descriptions {
         write_json(&folder.join(place).join("dataset_description.json"), description)?;
     }
@@ -34,18 +52,25 @@ pub fn write(
     for table in &cohort.tables {
         write_table(folder, table)?;
     }
-    let mut truth = Vec::new();
+    let mut written = Written::default();
     for study in cohort.studies() {
         let study = study?;
         told(&name(&study));
         for image in &study.images {
             write_image(folder, image)?;
         }
-        truth.extend(study.truth);
+        let SimulatedStudy { participant_id, session_id, truth, motions, .. } = study;
+        written.truth.extend(truth);
+        written.movements.extend(motions.into_iter().map(|(region, motion)| Movement {
+            participant_id: participant_id.clone(),
+            session_id: session_id.clone(),
+            region,
+            motion,
+        }));
     }
-    write_table(folder, &truth_file(&truth))?;
+    write_table(folder, &truth_file(&written.truth))?;
     write_table(folder, &cohort.group_truth_file())?;
-    Ok(truth)
+    Ok(written)
 }
 
 fn name(study: &SimulatedStudy) -> String {

@@ -1,6 +1,8 @@
 //! One simulated cohort through the whole way: written as a dataset, run as a pipeline, compared
 //! with its truth. Nothing but the files goes from one to the other.
 
+pub mod knees;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -16,7 +18,10 @@ use crate::table::Table;
 use crate::table::schemas::TUMOURS;
 
 /// The pipeline of the simulated cohort, as it is shipped.
-const PIPELINE: &str = include_str!("../../pipelines/neuroblastoma_cohort.toml");
+const PIPELINE: (&str, &str) = (
+    "pipelines/neuroblastoma_cohort.toml",
+    include_str!("../../pipelines/neuroblastoma_cohort.toml"),
+);
 
 /// One parameter of one tumour, measured and true.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,10 +64,10 @@ pub fn outcomes(
         .map_err(|error| Error::from_io(ErrorKind::Create, &std::env::temp_dir(), &error))?;
     let dataset = folder.path().join("dataset");
     let cohort = neuroblastoma(settings.clone())?;
-    let truth = simulated::write(&cohort, &dataset, &|_| ())?;
+    let truth = simulated::write(&cohort, &dataset, &|_| ())?.truth;
     let mut all = Vec::with_capacity(changes.len());
     for (index, changes) in changes.iter().enumerate() {
-        let mut plan = plan(changes)?;
+        let mut plan = plan(PIPELINE, changes)?;
         plan.study.dataset = Some(dataset.clone());
         plan.study.output = folder.path().join(format!("output-{index}"));
         plan.study.seed = settings.seed;
@@ -73,10 +78,9 @@ pub fn outcomes(
     Ok(all)
 }
 
-/// The shipped pipeline with `changes`.
-fn plan(changes: &[String]) -> Result<Plan> {
-    let path = Path::new("pipelines/neuroblastoma_cohort.toml");
-    let spec = Spec::parse(path, PIPELINE.to_owned(), changes);
+/// A shipped pipeline with `changes`.
+fn plan((path, text): (&str, &str), changes: &[String]) -> Result<Plan> {
+    let spec = Spec::parse(Path::new(path), text.to_owned(), changes);
     let plan = spec.and_then(|spec| Plan::check(&spec));
     plan.map_err(|errors| {
         errors.into_iter().next().unwrap_or_else(|| Error::internal("a plan without a fault"))

@@ -12,6 +12,7 @@ mod comparison;
 mod coverage;
 mod diffusion;
 mod dynamic;
+mod knees;
 mod page;
 mod power;
 mod reference;
@@ -25,6 +26,7 @@ pub use comparison::{Comparison, Judged, Verdict};
 pub use coverage::{
     Cell, CoverageReport, CoverageRow, CoverageSettings, coverage, expected_coverage,
 };
+pub use knees::{KneesReport, knees};
 pub use power::power_table;
 
 use crate::error::{Error, ErrorKind, Result};
