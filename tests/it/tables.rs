@@ -130,7 +130,10 @@ fn schemas_offer_only_what_every_reader_knows() {
             "sweeps",
             "thickness",
             "knees",
+            "depth_profiles",
+            "flat_maps",
             "paired",
+            "repeatability",
             "transforms",
             "qc",
             "runs"
