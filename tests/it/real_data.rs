@@ -57,7 +57,7 @@ fn real_maps_agree_with_every_public_reference_and_lose_no_voxel_without_a_reaso
         assert!(fate.n_non_finite == 0 && fate.same_affine, "{fate:?}");
         n_series += 1;
     }
-    assert_eq!(n_series, 21);
+    assert_eq!(n_series, 23);
     let compared = |series: &str, quantity: &str| {
         let of = |c: &&_| -> bool {
             let c: &biomarker::pipeline::validate::Comparison = c;
