@@ -22,14 +22,14 @@ pub(crate) enum Kind {
 pub(crate) struct Field {
     kind: Kind,
     set: Mask,
-    found: Option<Volume<f32>>,
+    values: Option<Volume<f32>>,
 }
 
 impl Field {
     pub(crate) fn new(folder: &Path, kind: Kind) -> Result<Self> {
         let labels = nifti::read_labels(&folder.join("cartilage.nii"), &ReadLimits::default())?;
         let set = Mask::new(labels.image.map(|&label| label > 0));
-        Ok(Self { kind, set, found: None })
+        Ok(Self { kind, set, values: None })
     }
 }
 
@@ -42,7 +42,7 @@ impl Workload for Field {
     }
 
     fn run(&mut self) -> Result<()> {
-        self.found = Some(match self.kind {
+        self.values = Some(match self.kind {
             Kind::SignedDistance => signed_distance_transform(&self.set)?,
             Kind::LocalThickness => local_thickness(&self.set)?,
         });
@@ -51,7 +51,7 @@ impl Workload for Field {
 
     /// Values at voxels spread evenly: over the image for distances, over the mask for balls.
     fn values(&self) -> Vec<f64> {
-        let Some(field) = &self.found else { return Vec::new() };
+        let Some(field) = &self.values else { return Vec::new() };
         let at = |place: usize| match self.kind {
             Kind::SignedDistance => place * field.voxels().len() / N_VALUES,
             Kind::LocalThickness => self.set.indices()[place * self.set.len() / N_VALUES],

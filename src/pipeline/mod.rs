@@ -11,6 +11,7 @@ pub mod measure;
 mod memory;
 mod observer;
 pub mod pages;
+pub mod parts;
 pub mod plan;
 pub mod provenance;
 pub mod record;

@@ -3,9 +3,13 @@
 mod inputs;
 mod maps;
 mod outcome;
+mod unrolled;
 
 use super::measure;
-use super::plan::{CohortPlan, FitPlan, Motion, Plan, RegistrationOrder, TransformKind};
+use super::plan::{
+    CohortPlan, FitPlan, LabelErrorPlan, Motion, Plan, RegistrationOrder, ThicknessPlan,
+    TransformKind,
+};
 use super::provenance::{Provenance, VERSION};
 use super::rows;
 use super::session::{FitResult, SessionResult, ThicknessResult};
@@ -77,6 +81,34 @@ const THICKNESS: &str = "Thickness is the distance from each point of the articu
                          nearest point of the bone–cartilage interface, both at half the smoothed \
                          label (Felzenszwalb and Huttenlocher, doi:10.4086/toc.2012.v008a019).";
 
+/// How the cartilage was divided, and how wrong its labels were taken to be.
+fn parts_note(plan: &ThicknessPlan) -> Vec<String> {
+    let mut notes = Vec::new();
+    if plan.needs_axis() {
+        notes.push(REGIONS.to_owned());
+    }
+    if plan.needs_depth() {
+        notes.push(DEPTH.to_owned());
+    }
+    if let Some(LabelErrorPlan { pseudo_experiments, sd_mm, correlation_mm }) = plan.uncertainty {
+        notes.push(format!(
+            "Standard errors of thickness: {pseudo_experiments} pseudo-experiments, in each of which \
+             both surfaces were moved along their normals by a Gaussian random field of {sd_mm} mm \
+             (SD) that correlates over {correlation_mm} mm."
+        ));
+    }
+    notes
+}
+
+const REGIONS: &str = "Regions of the femoral cartilage by the angle about a circle through it in the \
+                       sagittal plane (central −105° to −75°) and by the mean left–right position; \
+                       names as Eckstein et al., doi:10.1016/j.joca.2006.03.005. Their numbers stand \
+                       in tables/knees and tables/thickness.";
+
+const DEPTH: &str = "Depth is the distance to the bone over the sum of the distances to bone and joint, \
+                     at the centre of the voxel. A layer is reported where two measured voxels fit \
+                     across it.";
+
 /// The page of a session.
 ///
 /// # Errors
@@ -111,9 +143,11 @@ pub fn session(plan: &Plan, result: &SessionResult<'_>, provenance: &Provenance)
         page.maps.push(maps::of_thickness(thickness));
         page.inputs.push(inputs::of_thickness(result, thickness));
     }
+    page.maps.extend(unrolled::figures(result)?);
     if !result.thickness.is_empty() {
         page.methods.push(THICKNESS.into());
     }
+    extend_once(&mut page.methods, plan.thickness.iter().flat_map(parts_note).collect());
     extend_once(&mut page.methods, movement_notes(plan));
     page.provenance = provenance_rows(provenance, plan.study.seed);
     Ok(page)

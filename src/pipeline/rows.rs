@@ -1,10 +1,13 @@
 //! The tables of one session, row by row from its results.
 
+mod cartilage;
 mod habitats;
 mod qc;
 mod tumours;
 
-use super::plan::{CohortPlan, Plan, Treatment};
+pub use cartilage::{flat_fit, flat_thickness};
+
+use super::plan::{CohortPlan, Plan};
 use super::session::{FitResult, SessionResult, ThicknessResult, with_knee};
 use super::voxels::Selection;
 use crate::error::Result;
@@ -12,9 +15,8 @@ use crate::model::Parameter;
 use crate::quality::Verdict;
 use crate::statistics::first_order::FirstOrder;
 use crate::statistics::histogram::Histogram;
-use crate::table::schemas::{EXCLUSIONS, HISTOGRAMS, KNEES, REGIONS, THICKNESS, TUMOURS};
+use crate::table::schemas::{EXCLUSIONS, HISTOGRAMS, REGIONS, TUMOURS};
 use crate::table::{Row, Table};
-use crate::thickness::BoneSummary;
 
 /// Bins of the histogram of a region.
 const BINS_MAX: usize = 100;
@@ -37,6 +39,8 @@ pub fn of_session(plan: &Plan, session: &SessionResult<'_>) -> Result<Vec<Table>
     }
     if !session.thickness.is_empty() {
         rows.thickness()?;
+        rows.depth_profiles()?;
+        rows.flat_maps()?;
     }
     if let Some(CohortPlan::Knees(knees)) = &plan.cohort {
         rows.knees(&knees.treatment)?;
@@ -168,67 +172,6 @@ impl<'a> Rows<'a> {
         self.tables.push(table);
         Ok(())
     }
-
-    fn thickness(&mut self) -> Result<()> {
-        let mut table = Table::new(&THICKNESS);
-        for result in &self.session.thickness {
-            let summary = &result.thickness.summary;
-            let values: Vec<f64> =
-                result.thickness.points.iter().map(|point| point.thickness_mm).collect();
-            let bone = summary.bone.as_ref();
-            self.ids(&mut table)
-                .optional_text("side", result.item.knee.as_deref())
-                .text("region", &result.plan.name)
-                .text("layer", "full")
-                .text("definition", result.thickness.method.name())
-                .integer("n_points", summary.n_points)
-                .real("mean_mm", summary.mean_mm)
-                .real("median_mm", summary.median_mm)
-                .real("p25_mm", summary.p25_mm)
-                .real("p75_mm", summary.p75_mm)
-                .real("sd_mm", summary.sd_mm)
-                .optional_real("min_mm", values.iter().copied().min_by(f64::total_cmp))
-                .optional_real("max_mm", values.iter().copied().max_by(f64::total_cmp))
-                .optional_real("total_area_mean_mm", bone.map(|bone| bone.total_mean_mm))
-                .optional_real("area_mm2", bone.map(|bone| bone.covered_area_mm2))
-                .optional_real("total_area_mm2", bone.map(BoneSummary::total_area_mm2))
-                .real("volume_mm3", summary.volume_mm3)
-                .finish()?;
-        }
-        self.tables.push(table);
-        Ok(())
-    }
-
-    fn knees(&mut self, treated_column: &Treatment) -> Result<()> {
-        let mut table = Table::new(&KNEES);
-        for fit in &self.session.fits {
-            let values = fit.voxels.values(0, &fit.voxels.places(Selection::Gated));
-            let name = fit.plan.region.as_ref().map_or("image", |region| &region.name);
-            let unit = fit.headline().unit.symbol();
-            let row = self
-                .knee(&mut table, fit.item.knee.as_deref(), treated_column)
-                .text("region", name)
-                .text("parameter", fit.headline().short_name)
-                .text("units", unit)
-                .integer("n", values.len());
-            match FirstOrder::of(&values) {
-                Some(features) => knee_features(row, &features).finish()?,
-                None => row.text("exclusion_reason", "no voxel was kept").finish()?,
-            }
-        }
-        for result in &self.session.thickness {
-            let knee = result.item.knee.as_deref();
-            thickness_of_knee(self.knee(&mut table, knee, treated_column), result).finish()?;
-        }
-        self.tables.push(table);
-        Ok(())
-    }
-
-    fn knee<'t>(&self, table: &'t mut Table, knee: Option<&str>, treatment: &Treatment) -> Row<'t> {
-        let is_treated = treatment.is_of(&self.session.item.values, knee);
-        let group = if is_treated { "treated" } else { "control" };
-        self.ids(table).optional_text("side", knee).text("group", group).text("layer", "full")
-    }
 }
 
 /// Histograms of the headline parameter on common bins, the widest selection first.
@@ -278,29 +221,6 @@ pub fn method_places(fit: &FitResult<'_>) -> Option<Vec<usize>> {
     voxels.method.as_ref()?;
     let has_groups = voxels.groups.is_some();
     Some(voxels.places(if has_groups { Selection::Habitat } else { Selection::Gated }))
-}
-
-fn knee_features<'t>(row: Row<'t>, features: &FirstOrder) -> Row<'t> {
-    row.real("median", features.median)
-        .real("p25", features.p25)
-        .real("mean", features.mean)
-        .real("p75", features.p75)
-        .optional_real("sd", features.standard_deviation)
-        .real("iqr", features.interquartile_range)
-}
-
-fn thickness_of_knee<'t>(row: Row<'t>, result: &ThicknessResult<'_>) -> Row<'t> {
-    let summary = &result.thickness.summary;
-    row.text("region", &result.plan.name)
-        .text("parameter", "thickness")
-        .text("units", "mm")
-        .integer("n", summary.n_points)
-        .real("median", summary.median_mm)
-        .real("p25", summary.p25_mm)
-        .real("mean", summary.mean_mm)
-        .real("p75", summary.p75_mm)
-        .real("sd", summary.sd_mm)
-        .real("iqr", summary.p75_mm - summary.p25_mm)
 }
 
 fn sigma(fit: &FitResult<'_>) -> Option<f64> {

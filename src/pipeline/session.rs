@@ -8,7 +8,8 @@ use super::joint::{JointResult, joint_habitats};
 use super::load::LoadedSeries;
 use super::locate::{FitItem, SessionItem, ThicknessItem};
 use super::observer::{Event, Observer};
-use super::plan::{FitPlan, Motion, Plan, RegionPlan, ThicknessPlan};
+use super::parts::{self, Placement};
+use super::plan::{FitPlan, LabelErrorPlan, Motion, Plan, RegionPlan, ThicknessPlan};
 use super::registered::{Anatomy, Bridge, Registered, register};
 use super::voxels::{VoxelResult, VoxelWork, measure_voxels};
 use crate::acquisition::Protocol;
@@ -20,7 +21,9 @@ use crate::model::Parameter;
 use crate::random::StreamKey;
 use crate::registration::Registration;
 use crate::statistics::quantile::median;
-use crate::thickness::{Method, Settings, Thickness, measure};
+use crate::thickness::{
+    LabelError, Method, Parcellation, Settings, SmearedThickness, Thickness, measure, smear,
+};
 
 /// One fit of one series, done.
 #[derive(Debug)]
@@ -35,6 +38,8 @@ pub struct FitResult<'a> {
     pub protocol: Protocol,
     /// Header that maps are written with.
     pub header: Header,
+    /// Grid of the series as it was measured, which interpolated signals left.
+    pub measured_grid: Grid,
     /// First volume, to show maps on.
     pub anatomy: Volume<f32>,
     /// What was moved before the fit.
@@ -58,6 +63,10 @@ pub struct ThicknessResult<'a> {
     pub cartilage: Mask,
     /// What was found.
     pub thickness: Thickness,
+    /// How the cartilage is divided, where that is asked for.
+    pub parcellation: Option<Parcellation>,
+    /// The same with the labels moved within their error, where that is asked for.
+    pub smeared: Option<SmearedThickness>,
 }
 
 /// Everything found in one session.
@@ -71,6 +80,8 @@ pub struct SessionResult<'a> {
     pub joint: Vec<JointResult<'a>>,
     /// Label images in the order of the knees.
     pub thickness: Vec<ThicknessResult<'a>>,
+    /// Where the voxels of fits lie in the cartilage, where it is divided.
+    pub placements: Vec<Placement>,
 }
 
 /// Measures everything in `item`.
@@ -84,8 +95,13 @@ pub fn measure_session<'a>(
     limits: &ReadLimits,
     observer: &dyn Observer,
 ) -> Result<SessionResult<'a>> {
-    let mut result =
-        SessionResult { item, fits: Vec::new(), joint: Vec::new(), thickness: Vec::new() };
+    let mut result = SessionResult {
+        item,
+        fits: Vec::new(),
+        joint: Vec::new(),
+        thickness: Vec::new(),
+        placements: Vec::new(),
+    };
     for fit in &item.fits {
         let settings = &plan.fit[fit.fit];
         let subject =
@@ -98,8 +114,12 @@ pub fn measure_session<'a>(
     }
     for labels in &item.thickness {
         let Some(settings) = &plan.thickness else { break };
-        result.thickness.push(thickness_result(settings, labels, limits)?);
+        let knee = knee_name(labels.knee.as_deref());
+        let subject = format!("{}/thickness {}/{knee}", item.name(), settings.name);
+        let key = StreamKey::new(plan.study.seed, &subject);
+        result.thickness.push(thickness_result(settings, labels, key, limits)?);
     }
+    result.placements = parts::placements(&result.fits, &result.thickness);
     Ok(result)
 }
 
@@ -121,6 +141,7 @@ fn fit_result<'a>(
     around: Surroundings<'_>,
 ) -> Result<FitResult<'a>> {
     let mut loaded = item.source.load(around.limits)?;
+    let measured_grid = *loaded.series.grid();
     let mut motion = Vec::new();
     if plan.motion == Motion::Rigid {
         (loaded.series, motion) = without_motion(&loaded.series, &loaded.protocol)?;
@@ -149,6 +170,7 @@ fn fit_result<'a>(
         plan,
         item,
         region: with_knee(item.knee.as_deref(), name),
+        measured_grid,
         anatomy: loaded.series.volume(0).map(|&signal| signal as f32),
         protocol: loaded.protocol,
         header: loaded.header,
@@ -365,17 +387,43 @@ fn on_grid(
 fn thickness_result<'a>(
     plan: &'a ThicknessPlan,
     item: &'a ThicknessItem,
+    key: StreamKey,
     limits: &ReadLimits,
 ) -> Result<ThicknessResult<'a>> {
     let read = nifti::read_labels(&item.labels, limits)?;
     let labels = Labels::new(read.image, BTreeMap::new());
+    let at_labels = |error: Error| error.at_path(&item.labels);
     let cartilage = labels.mask_of(&plan.cartilage);
     let bone = (!plan.bone.is_empty()).then(|| labels.mask_of(&plan.bone));
     let settings =
         Settings { method: Method::named(&plan.method).unwrap_or_default(), ..Settings::default() };
-    let thickness = measure(&cartilage, bone.as_ref(), &settings)
-        .map_err(|error| error.at_path(&item.labels))?;
-    Ok(ThicknessResult { plan, item, header: read.header, cartilage, thickness })
+    let thickness = measure(&cartilage, bone.as_ref(), &settings).map_err(at_labels)?;
+    let parcellation = if plan.needs_axis() {
+        Some(parcellation((plan, item), &labels, &cartilage).map_err(at_labels)?)
+    } else {
+        None
+    };
+    let smeared = match plan.uncertainty {
+        Some(LabelErrorPlan { pseudo_experiments, sd_mm, correlation_mm }) => {
+            let error = LabelError { pseudo_experiments, sd_mm, correlation_mm };
+            Some(smear(&thickness, &error, key).map_err(at_labels)?)
+        }
+        None => None,
+    };
+    let header = read.header;
+    Ok(ThicknessResult { plan, item, header, cartilage, thickness, parcellation, smeared })
+}
+
+/// The axis of the condyles through the cartilage as drawn.
+fn parcellation(
+    (plan, item): (&ThicknessPlan, &ThicknessItem),
+    labels: &Labels,
+    cartilage: &Mask,
+) -> Result<Parcellation> {
+    let side = parts::side(plan, item.knee.as_deref(), labels)?;
+    let grid = cartilage.grid();
+    let positions: Vec<_> = cartilage.indices().iter().map(|&at| grid.position_mm(at)).collect();
+    Parcellation::fit(&positions, side)
 }
 
 impl FitResult<'_> {

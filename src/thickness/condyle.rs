@@ -41,6 +41,16 @@ impl Side {
         }
     }
 
+    /// The knee whose medial and lateral parts have these mean scanner x (RAS+), mm: in the right knee
+    /// lateral is to the right. `None` where they lie within 1 mm of each other, or one is NaN.
+    pub fn of_parts(medial_mm: f64, lateral_mm: f64) -> Option<Self> {
+        match lateral_mm - medial_mm {
+            way if way > 1.0 => Some(Self::Right),
+            way if way < -1.0 => Some(Self::Left),
+            _ => None,
+        }
+    }
+
     /// `left` or `right`.
     pub fn name(self) -> &'static str {
         match self {
@@ -91,6 +101,31 @@ impl FemoralRegion {
     }
 }
 
+/// Regions under one name of the nomenclature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FemoralPart {
+    /// Its name, such as `cMF`.
+    pub name: &'static str,
+    /// The regions that make it.
+    pub regions: &'static [FemoralRegion],
+}
+
+/// Every region alone, and the medial and the lateral condyle: central and posterior part, `MF` and
+/// `LF`.
+pub const FEMORAL_PARTS: [FemoralPart; 8] = {
+    use FemoralRegion as R;
+    [
+        FemoralPart { name: "mTrF", regions: &[R::MedialTrochlea] },
+        FemoralPart { name: "cMF", regions: &[R::CentralMedial] },
+        FemoralPart { name: "pMF", regions: &[R::PosteriorMedial] },
+        FemoralPart { name: "lTrF", regions: &[R::LateralTrochlea] },
+        FemoralPart { name: "cLF", regions: &[R::CentralLateral] },
+        FemoralPart { name: "pLF", regions: &[R::PosteriorLateral] },
+        FemoralPart { name: "MF", regions: &[R::CentralMedial, R::PosteriorMedial] },
+        FemoralPart { name: "LF", regions: &[R::CentralLateral, R::PosteriorLateral] },
+    ]
+};
+
 /// How the cartilage of one femur is divided.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Parcellation {
@@ -124,6 +159,16 @@ impl Parcellation {
             .hint("x rises to the right of the person: check the name of the knee, or the affine"));
         }
         Ok(Self { side, axis_mm, middle_mm })
+    }
+
+    /// The knee that is divided.
+    pub fn side(&self) -> Side {
+        self.side
+    }
+
+    /// Distance from the axis, mm.
+    pub fn radius_mm(&self, [_, y, z]: [f64; 3]) -> f64 {
+        (y - self.axis_mm[0]).hypot(z - self.axis_mm[1])
     }
 
     /// Angle about the axis, degrees in −270…90: −180 forward, −90 downward, 0 backward.
@@ -241,12 +286,24 @@ mod tests {
     }
 
     #[test]
+    fn the_side_is_where_lateral_lies() {
+        // Tibial cartilages of a right knee at the isocentre and of a left one.
+        assert_eq!(Side::of_parts(46.5, 91.0), Some(Side::Right));
+        assert_eq!(Side::of_parts(12.0, -20.0), Some(Side::Left));
+        assert_eq!(Side::of_parts(12.0, 12.5), None);
+        assert_eq!(Side::of_parts(f64::NAN, 3.0), None);
+    }
+
+    #[test]
     fn names_are_read_back_and_distinct() {
         assert_eq!(
             ["left", "right", "LEFT"].map(Side::named),
             [Some(Side::Left), Some(Side::Right), None]
         );
-        let mut names = FemoralRegion::ALL.map(FemoralRegion::name);
+        let mut names = FEMORAL_PARTS.map(|part| part.name);
+        for (part, region) in FEMORAL_PARTS.iter().zip(FemoralRegion::ALL) {
+            assert_eq!((part.name, part.regions), (region.name(), &[region][..]));
+        }
         names.sort_unstable();
         assert!(names.windows(2).all(|pair| pair[0] != pair[1]));
     }

@@ -12,39 +12,61 @@ pub struct FlatCell {
     pub angle_deg: f64,
     /// Way to the lateral side at the middle of the cell, mm; below 0 is medial.
     pub lateral_mm: f64,
-    /// Points in the cell.
-    pub n_points: usize,
-    /// Area they stand for, mm².
-    pub area_mm2: f64,
-    /// Their area-weighted mean thickness, mm.
-    pub mean_mm: f64,
+    /// Values in the cell.
+    pub n: usize,
+    /// Sum of their weights: of points the area that they stand for, mm².
+    pub weight: f64,
+    /// Their weighted mean.
+    pub mean: f64,
 }
 
-/// Mean thickness in cells of `angle_step_deg` by `lateral_step_mm`, which must be above 0, ordered by
-/// angle and then from medial to lateral; cells without a point are left out.
+/// One value of the cartilage.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PlacedValue {
+    /// Where it is, scanner mm.
+    pub position_mm: [f64; 3],
+    /// The value.
+    pub value: f64,
+    /// What it counts.
+    pub weight: f64,
+}
+
+impl From<&SurfacePoint> for PlacedValue {
+    fn from(point: &SurfacePoint) -> Self {
+        let SurfacePoint { position_mm, thickness_mm, area_mm2, .. } = *point;
+        Self { position_mm, value: thickness_mm, weight: area_mm2 }
+    }
+}
+
+/// Weighted means in cells of `angle_step_deg` by `lateral_step_mm`, which must be above 0, ordered by
+/// angle and then from medial to lateral; cells without a value are left out, and values that are not
+/// finite, or have no place, too.
 pub fn flattened(
-    points: &[SurfacePoint],
+    values: impl IntoIterator<Item = PlacedValue>,
     parcellation: &Parcellation,
     [angle_step_deg, lateral_step_mm]: [f64; 2],
 ) -> Vec<FlatCell> {
     let mut sums: BTreeMap<[i64; 2], (usize, f64, f64)> = BTreeMap::new();
-    for point in points {
+    for PlacedValue { position_mm, value, weight } in values {
+        if !(value.is_finite() && position_mm.iter().all(|x| x.is_finite())) {
+            continue;
+        }
         let cell = [
-            (parcellation.angle_deg(point.position_mm) / angle_step_deg).floor() as i64,
-            (parcellation.lateral_mm(point.position_mm) / lateral_step_mm).floor() as i64,
+            (parcellation.angle_deg(position_mm) / angle_step_deg).floor() as i64,
+            (parcellation.lateral_mm(position_mm) / lateral_step_mm).floor() as i64,
         ];
-        let (n, area_mm2, sum) = sums.entry(cell).or_default();
+        let (n, total, sum) = sums.entry(cell).or_default();
         *n += 1;
-        *area_mm2 += point.area_mm2;
-        *sum += point.thickness_mm * point.area_mm2;
+        *total += weight;
+        *sum += value * weight;
     }
     sums.into_iter()
-        .map(|([angle, lateral], (n_points, area_mm2, sum))| FlatCell {
+        .map(|([angle, lateral], (n, weight, sum))| FlatCell {
             angle_deg: (angle as f64 + 0.5) * angle_step_deg,
             lateral_mm: (lateral as f64 + 0.5) * lateral_step_mm,
-            n_points,
-            area_mm2,
-            mean_mm: sum / area_mm2,
+            n,
+            weight,
+            mean: sum / weight,
         })
         .collect()
 }
@@ -71,13 +93,14 @@ mod tests {
         }
         let positions: Vec<_> = points.iter().map(|point| point.position_mm).collect();
         let parcellation = Parcellation::fit(&positions, Side::Right).unwrap();
-        let cells = flattened(&points, &parcellation, [5.0, 2.0]);
-        assert_eq!((cells.len(), cells.iter().map(|c| c.n_points).sum::<usize>()), (800, 8000));
-        assert!((cells.iter().map(|c| c.area_mm2).sum::<f64>() - 2800.0).abs() < 1e-6);
+        let cells = flattened(points.iter().map(PlacedValue::from), &parcellation, [5.0, 2.0]);
+        assert_eq!((cells.len(), cells.iter().map(|c| c.n).sum::<usize>()), (800, 8000));
+        assert!((cells.iter().map(|c| c.weight).sum::<f64>() - 2800.0).abs() < 1e-6);
         let first = cells[0];
         assert!((first.angle_deg + 187.5).abs() < 1e-9 && (first.lateral_mm + 19.0).abs() < 1e-9);
         // The mean of −190, −189 … −186 thousandths below 2.
-        assert!((first.mean_mm - 1.812).abs() < 1e-9 && first.n_points == 10);
-        assert!(flattened(&[], &parcellation, [5.0, 2.0]).is_empty());
+        assert!((first.mean - 1.812).abs() < 1e-9 && first.n == 10);
+        let nowhere = PlacedValue { value: f64::NAN, ..PlacedValue::from(&points[0]) };
+        assert!(flattened([nowhere], &parcellation, [5.0, 2.0]).is_empty());
     }
 }

@@ -7,14 +7,16 @@
 //!
 //! Without bone, `G ∗ K = ½` is divided by the axis of the joint: a circle is fitted to K in the
 //! sagittal plane, and where the outward normal looks at its centre the surface faces bone. That
-//! holds for the femur only.
+//! holds for the femur only. A layer that is smoothed alone loses on both sides; its surfaces are
+//! moved outward by what a plane layer of the same thickness loses.
 
 use rayon::prelude::*;
 
 use super::condyle::condyle_axis;
+use super::erosion;
 use super::layer::Layer;
 use super::region::{Region, Tissue, margin_voxels};
-use super::surface::{IsoSurface, Surface, unit};
+use super::surface::{IsoSurface, Surface, dot, unit};
 use crate::error::{Error, Result};
 use crate::image::Mask;
 
@@ -155,19 +157,30 @@ fn between_axis_and_joint(
     sd_voxels: [f64; 3],
 ) -> Result<Surfaces> {
     let axis_mm = fit_axis(region)?;
-    let facing_bone: Vec<bool> = whole
-        .outward_mm2()
+    let outward_mm2 = whole.outward_mm2();
+    let facing_bone: Vec<bool> = outward_mm2
         .iter()
         .zip(&whole.surface.vertices_mm)
         .map(|(normal, p)| normal[1] * (p[1] - axis_mm[0]) + normal[2] * (p[2] - axis_mm[1]) < 0.0)
         .collect();
     let mut voxels = cartilage_at(region, whole, sd_voxels, |t| t == Tissue::Cartilage);
     voxels.iter_mut().zip(&facing_bone).filter(|(_, bone)| **bone).for_each(|(at, _)| *at = None);
-    Ok(Surfaces {
+    let mut surfaces = Surfaces {
         interface: whole.surface.patch(&facing_bone),
         interface_rim: rim_of(whole, &facing_bone),
         ..Surfaces::articular(region, whole, &voxels)
-    })
+    };
+    let normals = outward_mm2.iter().zip(&facing_bone).filter(|(_, bone)| **bone);
+    let normals: Vec<[f64; 3]> = normals.map(|(&area, _)| unit(area)).collect();
+    erosion::restore(&mut surfaces, &normals, |normal| sd_along_mm(region, sd_voxels, normal));
+    Ok(surfaces)
+}
+
+/// Standard deviation of the Gaussian along a unit normal in scanner axes, mm.
+fn sd_along_mm(region: &Region, sd_voxels: [f64; 3], normal: [f64; 3]) -> f64 {
+    let matrix = region.grid.affine().matrix();
+    let along = |axis: usize| sd_voxels[axis] * dot(normal, matrix.map(|row| row[axis]));
+    (0..3).map(|axis| along(axis).powi(2)).sum::<f64>().sqrt()
 }
 
 impl Surfaces {

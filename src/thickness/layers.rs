@@ -14,24 +14,28 @@ use crate::image::{Mask, Volume};
 ///
 /// `Internal` when the volume cannot be built.
 pub fn normalised_depth(cartilage: &Mask, surfaces: &Surfaces) -> Result<Volume<f32>> {
-    let bone = PointIndex::new(&surfaces.interface.vertices_mm);
-    let joint = PointIndex::new(&surfaces.articular.vertices_mm);
     let grid = *cartilage.grid();
-    let distance = |nearest: Option<Nearest>| nearest.map_or(f64::NAN, |n| n.squared_mm2.sqrt());
-    let depths: Vec<f32> = cartilage
-        .indices()
-        .par_iter()
-        .map(|&index| {
-            let position_mm = grid.position_mm(index);
-            let from_bone = distance(bone.nearest(position_mm));
-            (from_bone / (from_bone + distance(joint.nearest(position_mm)))) as f32
-        })
-        .collect();
+    let positions: Vec<_> = cartilage.indices().iter().map(|&at| grid.position_mm(at)).collect();
     let mut voxels = vec![f32::NAN; grid.n_voxels()];
+    let depths = normalised_depths(&positions, surfaces);
     for (&index, depth) in cartilage.indices().iter().zip(depths) {
-        voxels[index] = depth;
+        voxels[index] = depth as f32;
     }
     Volume::new(grid, voxels)
+}
+
+/// The same at any scanner positions, mm; a position that is not finite has no depth (NaN).
+///
+/// Beyond a surface the depth goes back towards 0.5 with the distance.
+pub fn normalised_depths(positions_mm: &[[f64; 3]], surfaces: &Surfaces) -> Vec<f64> {
+    let bone = PointIndex::new(&surfaces.interface.vertices_mm);
+    let joint = PointIndex::new(&surfaces.articular.vertices_mm);
+    let distance = |nearest: Option<Nearest>| nearest.map_or(f64::NAN, |n| n.squared_mm2.sqrt());
+    let depth = |&position_mm: &[f64; 3]| {
+        let from_bone = distance(bone.nearest(position_mm));
+        from_bone / (from_bone + distance(joint.nearest(position_mm)))
+    };
+    positions_mm.par_iter().map(depth).collect()
 }
 
 /// The half of the cartilage nearer to bone (depth below 0.5) and the half nearer to the joint.

@@ -219,8 +219,9 @@ impl Thickness {
 /// of a femoral condyle whose axis runs along scanner x.
 ///
 /// Bone and bone with cartilage are smoothed each for itself, so that thin cartilage stays as thick
-/// as it is. Cartilage alone is worn away where it is thin: where its median is below twice the
-/// smoothing, its surfaces are made again with a Gaussian of half a voxel.
+/// as it is. Cartilage alone is worn away where it is thin: its surfaces are moved back by what a
+/// plane layer loses, and where its median is below twice the smoothing they are made again with a
+/// Gaussian of half a voxel. `laplace` follows the smooth field itself and gets nothing back.
 ///
 /// # Errors
 ///

@@ -11,6 +11,7 @@
 
 mod condyle;
 mod distance_transform;
+mod erosion;
 mod flattened;
 mod interface;
 mod laplace;
@@ -20,18 +21,21 @@ mod layers;
 mod measurement;
 mod nearest;
 mod normal;
+mod random_field;
 mod region;
 mod rim;
+mod smear;
 mod summary;
 mod surface;
 mod voxel_surface;
 
-pub use condyle::{FemoralRegion, Parcellation, Side};
+pub use condyle::{FEMORAL_PARTS, FemoralPart, FemoralRegion, Parcellation, Side};
 pub use distance_transform::{distance_transform, signed_distance_transform};
-pub use flattened::{FlatCell, flattened};
+pub use flattened::{FlatCell, PlacedValue, flattened};
 pub use interface::{Surfaces, extract_surfaces};
 pub use largest_sphere::local_thickness;
-pub use layers::{deep_and_superficial, depth_layers, normalised_depth};
+pub use layers::{deep_and_superficial, depth_layers, normalised_depth, normalised_depths};
 pub use measurement::{Method, Settings, SurfacePoint, Thickness, Warning, measure};
+pub use smear::{LabelError, SmearedThickness, StandardErrors, smear};
 pub use summary::{BoneSummary, Summary};
 pub use surface::Surface;

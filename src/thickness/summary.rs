@@ -85,7 +85,7 @@ impl Summary {
 }
 
 /// Mean of (value, weight) pairs.
-fn weighted_mean(values: &[(f64, f64)]) -> f64 {
+pub(super) fn weighted_mean(values: &[(f64, f64)]) -> f64 {
     let total: f64 = values.iter().map(|v| v.1).sum();
     values.iter().map(|v| v.0 * v.1).sum::<f64>() / total
 }
@@ -100,7 +100,7 @@ fn weighted_sd(values: &[(f64, f64)]) -> f64 {
 
 /// Quantile of rising (value, weight) pairs, linear between the middles of the weights; where all
 /// weights are equal its rank is `p·(n − 1)`.
-fn weighted_quantile(values: &[(f64, f64)], p: f64) -> f64 {
+pub(super) fn weighted_quantile(values: &[(f64, f64)], p: f64) -> f64 {
     let (Some(first), Some(last)) = (values.first(), values.last()) else { return f64::NAN };
     let total: f64 = values.iter().map(|v| v.1).sum();
     let target = first.1 / 2.0 + p * (total - f64::midpoint(first.1, last.1));

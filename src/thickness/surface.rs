@@ -57,6 +57,33 @@ impl Surface {
         patch
     }
 
+    /// Moves each vertex by `by_mm` along its normal; one without a normal (NaN) stays.
+    pub(super) fn displace(&mut self, normals: &[[f64; 3]], by_mm: &[f64]) {
+        for ((vertex, normal), by_mm) in self.vertices_mm.iter_mut().zip(normals).zip(by_mm) {
+            if normal.iter().all(|x| x.is_finite()) {
+                (0..3).for_each(|axis| vertex[axis] += by_mm * normal[axis]);
+            }
+        }
+    }
+
+    /// Outward unit normal at each vertex by the triangles of the surface; NaN where none meets.
+    pub(super) fn normals(&self) -> Vec<[f64; 3]> {
+        self.outward_mm2().into_iter().map(unit).collect()
+    }
+
+    /// Sum of the doubled areas around each vertex, along its outward normal, mm².
+    fn outward_mm2(&self) -> Vec<[f64; 3]> {
+        let mut outward = vec![[0.0; 3]; self.vertices_mm.len()];
+        for &triangle in &self.triangles {
+            let area = self.doubled_area_mm2(triangle);
+            for vertex in triangle {
+                let sum = &mut outward[vertex as usize];
+                (0..3).for_each(|axis| sum[axis] += area[axis]);
+            }
+        }
+        outward
+    }
+
     /// Twice the area of a triangle, along its outward normal, mm².
     fn doubled_area_mm2(&self, triangle: [u32; 3]) -> [f64; 3] {
         let [a, b, c] = triangle.map(|vertex| self.vertices_mm[vertex as usize]);
@@ -107,15 +134,7 @@ impl IsoSurface {
 
     /// Sum of the doubled areas around each vertex, along its outward normal, mm².
     pub(super) fn outward_mm2(&self) -> Vec<[f64; 3]> {
-        let mut outward = vec![[0.0; 3]; self.voxels.len()];
-        for &triangle in &self.surface.triangles {
-            let area = self.surface.doubled_area_mm2(triangle);
-            for vertex in triangle {
-                let sum = &mut outward[vertex as usize];
-                (0..3).for_each(|axis| sum[axis] += area[axis]);
-            }
-        }
-        outward
+        self.surface.outward_mm2()
     }
 }
 

@@ -33,4 +33,5 @@ mod simulated_cohorts;
 mod streaming;
 mod tables;
 mod thickness_definitions;
+mod thickness_uncertainty;
 mod tidy;

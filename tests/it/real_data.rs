@@ -57,7 +57,7 @@ fn real_maps_agree_with_every_public_reference_and_lose_no_voxel_without_a_reaso
         assert!(fate.n_non_finite == 0 && fate.same_affine, "{fate:?}");
         n_series += 1;
     }
-    assert_eq!(n_series, 21);
+    assert_eq!(n_series, 23);
     let compared = |series: &str, quantity: &str| {
         let of = |c: &&_| -> bool {
             let c: &biomarker::pipeline::validate::Comparison = c;
@@ -78,7 +78,7 @@ fn real_maps_agree_with_every_public_reference_and_lose_no_voxel_without_a_reaso
     let folder = tempfile::tempdir().unwrap();
     report.write(folder.path()).unwrap();
     let page = fs::read_to_string(folder.path().join("real_data.md")).unwrap();
-    assert!(page.contains("31 comparisons agree, 0 disagree, 12 are shown; 0 of 9 datasets"));
+    assert!(page.contains("34 comparisons agree, 0 disagree, 12 are shown; 0 of 10 datasets"));
     assert!(!page.contains(&*data.to_string_lossy()), "no path of this machine");
 }
 
@@ -429,6 +429,9 @@ name = "femoral_cartilage"
 labels = { suffix = "dseg", acq = "{knee}kneedess" }
 cartilage = 1
 bone = 5
+medial = 2
+lateral = 3
+regions = true
 method = "edt_subvoxel"
 
 [cohort]
@@ -481,10 +484,20 @@ fn a_knee_pipeline_runs_on_a_real_echo_train_and_real_labels_from_end_to_end() {
     require_statistics_of(&regions, rows(&regions, &naive)[0], &reference, 1e-7);
 
     let thickness = study.table("out", "thickness");
-    let row = rows(&thickness, &[("session_id", "ses-post")])[0];
+    let row = rows(&thickness, &[("session_id", "ses-post"), ("region", "femoral_cartilage")])[0];
     // Voxel count of the reference; ray casting of other software gives a mean of 2.250 mm.
     assert!((real(&thickness, "volume_mm3", row) - 14_663.471).abs() < 0.01);
     assert!((real(&thickness, "mean_mm", row) - 2.250).abs() < 0.05);
+    for column in ["volume_mm3", "articular_area_mm2"] {
+        let part = |region| {
+            let at = rows(&thickness, &[("session_id", "ses-post"), ("region", region)])[0];
+            real(&thickness, column, at)
+        };
+        let parts = ["mTrF", "cMF", "pMF", "lTrF", "cLF", "pLF"].map(part);
+        assert!(parts.iter().all(|&part| part > 0.04 * parts.iter().sum::<f64>()), "{parts:?}");
+        let share = parts.iter().sum::<f64>() / real(&thickness, column, row);
+        assert!((share - 1.0).abs() < 1e-9, "{column}: {share}");
+    }
 
     let folder = "out/sub-01/ses-pre/anat";
     let stem = "bids/sub-01/ses-pre/anat/sub-01_ses-pre_acq-rightknee";
@@ -493,7 +506,7 @@ fn a_knee_pipeline_runs_on_a_real_echo_train_and_real_labels_from_end_to_end() {
     // The same files twice. Voxels near the gate fall to either side by other random numbers.
     let knees = study.table("out", "knees");
     let naive = rows(&regions, &[("parameter", "t2"), ("selection", "naive")]);
-    let at = rows(&knees, &[("parameter", "thickness")]);
+    let at = rows(&knees, &[("parameter", "thickness"), ("region", "femoral_cartilage")]);
     for (table, at) in [(&regions, naive), (&knees, at)] {
         assert_eq!(at.len(), 2);
         let [before, after] = [0, 1].map(|k| real(table, "median", at[k]));

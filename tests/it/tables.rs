@@ -130,6 +130,8 @@ fn schemas_offer_only_what_every_reader_knows() {
             "sweeps",
             "thickness",
             "knees",
+            "depth_profiles",
+            "flat_maps",
             "paired",
             "repeatability",
             "transforms",

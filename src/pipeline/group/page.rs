@@ -5,6 +5,7 @@ mod knees;
 mod participants;
 mod repeatability;
 
+use super::paired::whole_regions;
 use super::{find, integer, real};
 use crate::error::Result;
 use crate::pipeline::pages::{general_notices, movement_notes, provenance_rows, shown, spread};
@@ -57,14 +58,15 @@ fn statistics(plan: &Plan, tables: &[Table], page: &mut Page) -> Result<()> {
         }
         Some(CohortPlan::Knees(cohort)) => {
             let Some((paired, knees)) = both("paired", "knees") else { return Ok(()) };
-            let [primary, others] = knees::tests(paired)?;
+            let whole = whole_regions(plan);
+            let [primary, others] = knees::tests(&whole, paired)?;
             page.summary.push(primary);
-            page.figures.extend(knees::figures(cohort, paired, knees)?);
+            page.figures.extend(knees::figures((cohort, &whole), paired, knees)?);
             page.tables.push(others);
             if let Some(repeated) = find(tables, "repeatability") {
                 page.tables.push(repeatability::repeats(repeated)?);
             }
-            page.tables.push(knees::knees(knees)?);
+            page.tables.push(knees::knees(&whole, knees)?);
         }
         None => page.notices.push(Notice::of_page(Level::Remark, NO_COHORT)),
     }

@@ -31,7 +31,7 @@ impl Place {
 }
 
 /// Regions that a fit or the thickness is measured in as a whole.
-fn whole_regions(plan: &Plan) -> Vec<&str> {
+pub(super) fn whole_regions(plan: &Plan) -> Vec<&str> {
     let of_fit = plan.fit.iter().map(|fit| fit.region.as_ref().map_or("image", |r| &r.name));
     of_fit.chain(plan.thickness.iter().map(|thickness| thickness.name.as_str())).collect()
 }
@@ -88,7 +88,10 @@ pub(super) fn places(table: &Table) -> Result<Vec<Place>> {
                 statistic,
             };
             let same = |p: &Place| {
-                p.name() == place.name() && p.region == place.region && p.layer == place.layer
+                p.statistic == place.statistic
+                    && p.parameter == place.parameter
+                    && p.region == place.region
+                    && p.layer == place.layer
             };
             if real(table, statistic, row)?.is_some() && !places.iter().any(same) {
                 places.push(place);

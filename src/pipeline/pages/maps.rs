@@ -12,7 +12,7 @@ use crate::report::{Category, Colours, MapFigure, Palette, Swatch};
 const GATES_SHOWN: f64 = 3.0;
 
 /// The thickest cartilage of the colour bar, mm.
-const THICKNESS_MAX_MM: f32 = 4.0;
+pub(super) const THICKNESS_MAX_MM: f32 = 4.0;
 
 /// Estimate, relative uncertainty and outcome of every voxel of a fit.
 pub(super) fn of_fit(fit: &FitResult<'_>) -> Vec<MapFigure> {
@@ -92,7 +92,7 @@ fn outcome(fit: &FitResult<'_>) -> MapFigure {
 }
 
 /// Colours of a parameter.
-fn palette(parameter: &Parameter) -> Palette {
+pub(super) fn palette(parameter: &Parameter) -> Palette {
     match parameter.suffix {
         "T2map" => Palette::Navia,
         "T1map" => Palette::Lipari,

@@ -23,7 +23,7 @@ pub use habitat::{HabitatPlan, JointPlan, Order, Summary};
 pub use registration::{MovingReference, RegistrationOrder, RegistrationPlan, TransformKind};
 use serde::Serialize;
 pub use source::{InputPlan, QueryPlan, RegionPlan};
-pub use thickness::ThicknessPlan;
+pub use thickness::{FlatCellPlan, LabelErrorPlan, ThicknessPlan};
 pub use voxels::{GatePlan, NoisePlan, Reading, RelativeTo, UncertaintyPlan};
 
 use super::spec::{Problems, Section, Spec};
@@ -123,6 +123,7 @@ fn from_sections(spec: &Spec, problems: &Problems) -> Option<Plan> {
         problems.push(error.at_field("study"));
     }
     source::check_inputs(&input, &fit, thickness.as_ref(), problems);
+    thickness::check_layers(thickness.as_ref(), &fit, problems);
     cohort::check_endpoints(cohort.as_ref(), &fit, thickness.as_ref(), problems);
     source::check_knees(&study, &fit, thickness.as_ref(), problems);
     root.finish();

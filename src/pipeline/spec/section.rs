@@ -123,6 +123,14 @@ impl<'a> Section<'a> {
         self.typed(key, "true or false", Value::as_bool)
     }
 
+    /// Text, or `true` or `false` as text.
+    pub fn flag_or_text(&self, key: &'static str) -> Option<String> {
+        self.typed(key, "true, false or text", |value| match value {
+            Value::Boolean(flag) => Some(flag.to_string()),
+            other => other.as_str().map(str::to_owned),
+        })
+    }
+
     /// Text.
     pub fn text(&self, key: &'static str) -> Option<String> {
         self.typed(key, "text", |value| value.as_str().map(str::to_owned))

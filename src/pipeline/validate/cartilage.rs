@@ -176,34 +176,19 @@ fn definitions(references: &References, femur: &[Thickness], section: &mut Secti
     else {
         return Err(none);
     };
-    let about = |quantity, reference, judged, reason| About {
-        series: SERIES,
-        quantity,
-        units: "mm",
-        reference,
-        difference_units: "1",
-        judged,
-        reason,
-    };
-    let rays = "also from bone surface to articular surface, along rays";
-    let ray_casting =
-        |quantity| about(quantity, "pymskt 0.1.22 ray casting", Judged::Largest(0.03), rays);
-    let other = |quantity, name| about(quantity, name, Judged::Shown, "another definition");
-    let reverse = "rays from the joint and not from the bone; other smoothing";
-    let along =
-        |quantity| about(quantity, "pymskt 0.1.22 ray casting", Judged::Largest(0.05), reverse);
     let mean = "femur, mean thickness";
     let interface = "bone interface to outside";
-    let volume = about("femur, volume", "voxel count", Judged::Largest(1e-6), "single precision");
+    let volume =
+        femur_about("femur, volume", "voxel count", (Judged::Largest(1e-6), "single precision"));
     let rows = [
         (ours.mean_mm, "/pymskt_raycast_mm/mean", ray_casting(mean)),
         (ours.median_mm, "/pymskt_raycast_mm/median", ray_casting("femur, median thickness")),
-        (normal.mean_mm, "/pymskt_raycast_mm/mean", along("femur, mean, `normal`")),
-        (normal.median_mm, "/pymskt_raycast_mm/median", along("femur, median, `normal`")),
-        (ours.mean_mm, "/bone_interface_to_outside/mean", other(mean, interface)),
-        (voxel.mean_mm, "/bone_interface_to_outside/mean", other("femur, edt_voxel", interface)),
-        (local.mean_mm, "/ridge2edt/mean", other("femur, mean, `local`", "2·EDT on the ridge")),
-        (ours.mean_mm, "/skel2edt/mean", other(mean, "2·EDT on the skeleton")),
+        (normal.mean_mm, "/pymskt_raycast_mm/mean", along_rays("femur, mean, `normal`")),
+        (normal.median_mm, "/pymskt_raycast_mm/median", along_rays("femur, median, `normal`")),
+        (ours.mean_mm, "/bone_interface_to_outside/mean", another(mean, interface)),
+        (voxel.mean_mm, "/bone_interface_to_outside/mean", another("femur, edt_voxel", interface)),
+        (local.mean_mm, "/ridge2edt/mean", another("femur, mean, `local`", "2·EDT on the ridge")),
+        (ours.mean_mm, "/skel2edt/mean", another(mean, "2·EDT on the skeleton")),
         (ours.volume_mm3, "/volume_mm3", About { units: "mm³", ..volume }),
     ];
     for (ours, pointer, about) in rows {
@@ -212,6 +197,30 @@ fn definitions(references: &References, femur: &[Thickness], section: &mut Secti
         section.comparisons.push(pairs.compare(&about));
     }
     Ok(())
+}
+
+/// A comparison of one number of the femur, relative.
+fn femur_about(
+    quantity: &'static str,
+    reference: &'static str,
+    (judged, reason): (Judged, &'static str),
+) -> About {
+    let (series, units, difference_units) = (SERIES, "mm", "1");
+    About { series, quantity, units, reference, difference_units, judged, reason }
+}
+
+fn ray_casting(quantity: &'static str) -> About {
+    let rays = "also from bone surface to articular surface, along rays";
+    femur_about(quantity, "pymskt 0.1.22 ray casting", (Judged::Largest(0.03), rays))
+}
+
+fn along_rays(quantity: &'static str) -> About {
+    let reverse = "rays from the joint and not from the bone; other smoothing";
+    femur_about(quantity, "pymskt 0.1.22 ray casting", (Judged::Largest(0.05), reverse))
+}
+
+fn another(quantity: &'static str, reference: &'static str) -> About {
+    femur_about(quantity, reference, (Judged::Shown, "another definition"))
 }
 
 /// The largest ball that holds each voxel, from the voxel distances alone.

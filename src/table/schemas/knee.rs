@@ -6,14 +6,14 @@ use crate::table::{Column, Schema};
 /// One row per region and layer of a cartilage.
 pub static THICKNESS: Schema = Schema {
     name: "thickness",
-    version: 1,
+    version: 2,
     row: "participant x session x region x layer",
     columns: &[
         PARTICIPANT.required(),
         SESSION,
         Column::text("side", "left or right"),
         REGION.required(),
-        Column::text("layer", "full, deep or superficial").required(),
+        Column::text("layer", "full").required(),
         Column::text("definition", "how thickness is defined, such as edt_subvoxel").required(),
         Column::integer("n_points", "surface points").required(),
         Column::real("mean_mm", "mm", "area-weighted mean"),
@@ -27,6 +27,17 @@ pub static THICKNESS: Schema = Schema {
         Column::real("area_mm2", "mm^2", "cartilage-covered area of the bone interface"),
         Column::real("total_area_mm2", "mm^2", "total area of subchondral bone"),
         Column::real("volume_mm3", "mm^3", "cartilage volume"),
+        Column::real(
+            "articular_area_mm2",
+            "mm^2",
+            "area of the articular surface that was measured",
+        ),
+        Column::real(
+            "stderr_mean_mm",
+            "mm",
+            "SD of the mean with the labels moved within their error",
+        ),
+        Column::real("stderr_median_mm", "mm", "SD of the median with the labels moved so"),
         EXCLUSION_REASON,
     ],
 };
@@ -34,7 +45,7 @@ pub static THICKNESS: Schema = Schema {
 /// One row per knee, session, region, layer and parameter.
 pub static KNEES: Schema = Schema {
     name: "knees",
-    version: 1,
+    version: 2,
     row: "participant x session x side x region x layer x parameter",
     columns: &[
         PARTICIPANT.required(),
@@ -42,7 +53,7 @@ pub static KNEES: Schema = Schema {
         Column::text("side", "left or right"),
         Column::text("group", "group of the knee, such as control or injected"),
         REGION.required(),
-        Column::text("layer", "full, deep or superficial").required(),
+        Column::text("layer", "full; deep, middle or superficial from bone to joint").required(),
         PARAMETER.required(),
         UNITS.required(),
         Column::integer("n", "voxels or surface points").required(),
@@ -53,6 +64,54 @@ pub static KNEES: Schema = Schema {
         Column::real("sd", "units", "standard deviation, n - 1"),
         Column::real("iqr", "units", "interquartile range"),
         EXCLUSION_REASON,
+    ],
+};
+
+/// One row per bin of normalised depth, 0 at the bone and 1 at the joint.
+pub static DEPTH_PROFILES: Schema = Schema {
+    name: "depth_profiles",
+    version: 1,
+    row: "participant x session x side x region x parameter x bin",
+    columns: &[
+        PARTICIPANT.required(),
+        SESSION,
+        Column::text("side", "left or right"),
+        REGION.required(),
+        PARAMETER.required(),
+        UNITS.required(),
+        Column::integer("bin", "0 at the bone").required(),
+        Column::real("lower", "1", "depth where the bin begins").required(),
+        Column::real("upper", "1", "depth where the bin ends").required(),
+        Column::integer("n", "kept voxels whose centre lies in it").required(),
+        Column::real("mean", "units", "mean over them"),
+        Column::real("sd", "units", "standard deviation over them, n - 1"),
+        Column::real("stderr", "units", "what their uncertainties leave in the mean"),
+        EXCLUSION_REASON,
+    ],
+};
+
+/// One row per cell of a cartilage that was unrolled about the axis of the condyles.
+pub static FLAT_MAPS: Schema = Schema {
+    name: "flat_maps",
+    version: 1,
+    row: "participant x session x side x region x parameter x cell",
+    columns: &[
+        PARTICIPANT.required(),
+        SESSION,
+        Column::text("side", "left or right"),
+        REGION.required(),
+        PARAMETER.required(),
+        UNITS.required(),
+        Column::real(
+            "angle_deg",
+            "deg",
+            "about the axis, middle of the cell: -180 to the front, -90 down",
+        )
+        .required(),
+        Column::real("lateral_mm", "mm", "along the axis, middle of the cell: above 0 lateral")
+            .required(),
+        Column::integer("n", "surface points or kept voxels in it").required(),
+        Column::real("mean", "units", "mean, of points weighted by area").required(),
     ],
 };
 

@@ -7,7 +7,7 @@ mod region;
 mod voxel;
 
 pub use cohort::{CLASSES, SWEEPS, TUMOURS};
-pub use knee::{KNEES, PAIRED, REPEATABILITY, THICKNESS};
+pub use knee::{DEPTH_PROFILES, FLAT_MAPS, KNEES, PAIRED, REPEATABILITY, THICKNESS};
 pub use provenance::{QC, RUNS, TRANSFORMS};
 pub use region::{EXCLUSIONS, HABITATS, HISTOGRAMS, REGIONS};
 pub use voxel::VOXELS;
@@ -15,7 +15,7 @@ pub use voxel::VOXELS;
 use super::{Column, Schema};
 
 /// Every table, in the order of the data dictionary.
-pub static SCHEMAS: [&Schema; 15] = [
+pub static SCHEMAS: [&Schema; 17] = [
     &VOXELS,
     &REGIONS,
     &HISTOGRAMS,
@@ -26,6 +26,8 @@ pub static SCHEMAS: [&Schema; 15] = [
     &SWEEPS,
     &THICKNESS,
     &KNEES,
+    &DEPTH_PROFILES,
+    &FLAT_MAPS,
     &PAIRED,
     &REPEATABILITY,
     &TRANSFORMS,

@@ -9,8 +9,9 @@ use crate::pipeline::plan::KneePlan;
 use crate::report::{Cell, Figure, PageTable, Pair, PairFigure, PairPanel};
 use crate::table::Table;
 
-/// Tests of the primary endpoints in all groups of knees, and of all other endpoints.
-pub(super) fn tests(paired: &Table) -> Result<[PageTable; 2]> {
+/// Tests of the primary endpoints in all groups of knees, and of the other endpoints of the `whole`
+/// regions.
+pub(super) fn tests(whole: &[&str], paired: &Table) -> Result<[PageTable; 2]> {
     let mut of_primary: Vec<[&str; 3]> = Vec::new();
     for row in 0..paired.n_rows() {
         if !text(paired, "family", row)?.is_empty() {
@@ -19,8 +20,12 @@ pub(super) fn tests(paired: &Table) -> Result<[PageTable; 2]> {
     }
     let (mut primary, mut others) = (Vec::new(), Vec::new());
     for row in 0..paired.n_rows() {
-        let is_primary = of_primary.contains(&place(paired, row)?);
-        if is_primary { &mut primary } else { &mut others }.push(test(paired, row)?);
+        let place = place(paired, row)?;
+        if of_primary.contains(&place) {
+            primary.push(test(whole, paired, row)?);
+        } else if is_whole(whole, place) {
+            others.push(test(whole, paired, row)?);
+        }
     }
     Ok([
         table("Before and after: primary endpoints", CAPTION, &COLUMNS, primary),
@@ -31,6 +36,11 @@ pub(super) fn tests(paired: &Table) -> Result<[PageTable; 2]> {
 /// Endpoint, region and layer of a row.
 fn place(paired: &Table, row: usize) -> Result<[&str; 3]> {
     Ok([text(paired, "endpoint", row)?, text(paired, "region", row)?, text(paired, "layer", row)?])
+}
+
+/// Whether an endpoint is of all layers of a whole region.
+fn is_whole(whole: &[&str], [_, region, layer]: [&str; 3]) -> bool {
+    layer == "full" && whole.contains(&region)
 }
 
 const COLUMNS: [&str; 14] = [
@@ -54,9 +64,16 @@ const CAPTION: &str = "Mean before and after; Hodges–Lehmann change with its e
                        so few pairs cannot give one); exact Wilcoxon, paired t, exact sign flip of \
                        participants; Holm on the headline p within the family. All: both knees of a participant are \
                        not independent, so only the sign flip is given. Interaction: change of the \
-                       control knee minus change of the treated knee.";
+                       control knee minus change of the treated knee. Regions and layers that are no \
+                       hypothesis stand in tables/paired.";
 
-fn test(paired: &Table, row: usize) -> Result<Vec<Cell>> {
+fn test(whole: &[&str], paired: &Table, row: usize) -> Result<Vec<Cell>> {
+    let [name, region, layer] = place(paired, row)?;
+    let name = if is_whole(whole, [name, region, layer]) {
+        endpoint(name)
+    } else {
+        format!("{} · {region}, {layer}", endpoint(name))
+    };
     let (factor, unit) = page_unit(text(paired, "units", row)?);
     let low = cell(paired, "ci_low", row, factor)?;
     let interval = match low.as_str() {
@@ -64,7 +81,7 @@ fn test(paired: &Table, row: usize) -> Result<Vec<Cell>> {
         low => format!("{low} to {}", cell(paired, "ci_high", row, factor)?),
     };
     Ok(vec![
-        endpoint(text(paired, "endpoint", row)?).into(),
+        name.into(),
         text(paired, "group", row)?.into(),
         match text(paired, "family", row)? {
             "" => "exploratory".into(),
@@ -98,8 +115,12 @@ pub(super) fn endpoint(name: &str) -> String {
     format!("{} {statistic}", written(parameter))
 }
 
-/// Median and 25th percentile of every parameter, a line per knee.
-pub(super) fn figures(plan: &KneePlan, paired: &Table, knees: &Table) -> Result<Vec<Figure>> {
+/// Median and 25th percentile of every parameter in the `whole` regions, a line per knee.
+pub(super) fn figures(
+    (plan, whole): (&KneePlan, &[&str]),
+    paired: &Table,
+    knees: &Table,
+) -> Result<Vec<Figure>> {
     let mut done: Vec<String> = Vec::new();
     let mut figures = Vec::new();
     for row in 0..paired.n_rows() {
@@ -107,8 +128,8 @@ pub(super) fn figures(plan: &KneePlan, paired: &Table, knees: &Table) -> Result<
         let Some((parameter, statistic)) = name.rsplit_once('_') else { continue };
         let region = text(paired, "region", row)?;
         let key = format!("{name} {region}");
-        let is_full = text(paired, "layer", row)? == "full";
-        if !is_full || !["median", "p25"].contains(&statistic) || done.contains(&key) {
+        let is_shown = is_whole(whole, place(paired, row)?);
+        if !is_shown || !["median", "p25"].contains(&statistic) || done.contains(&key) {
             continue;
         }
         done.push(key);
@@ -204,13 +225,16 @@ impl Lines<'_> {
     }
 }
 
-/// One row per knee, session and parameter.
-pub(super) fn knees(knees: &Table) -> Result<PageTable> {
+/// One row per knee, session and parameter in the `whole` regions.
+pub(super) fn knees(whole: &[&str], knees: &Table) -> Result<PageTable> {
     let mut rows = Vec::new();
     for row in 0..knees.n_rows() {
         let (factor, unit) = page_unit(text(knees, "units", row)?);
         let participant = text(knees, "participant_id", row)?;
         let session = text(knees, "session_id", row)?;
+        if !is_whole(whole, ["", text(knees, "region", row)?, text(knees, "layer", row)?]) {
+            continue;
+        }
         rows.push(vec![
             Cell::linked(participant, address(participant, session)),
             session.into(),
@@ -227,7 +251,7 @@ pub(super) fn knees(knees: &Table) -> Result<PageTable> {
     Ok(table(
         "Knees",
         "T2 over the kept voxels, thickness over the points of the articular surface; mean ± \
-         standard deviation over them.",
+         standard deviation over them. Regions and layers stand in tables/knees.",
         &[
             "participant",
             "session",
@@ -295,17 +319,22 @@ mod tests {
 
     #[test]
     fn a_primary_endpoint_is_shown_for_all_groups_of_knees() {
-        let [primary, others] = tests(&paired()).unwrap();
+        let [primary, others] = tests(&["cartilage"], &paired()).unwrap();
         let families: Vec<&str> = primary.rows.iter().map(|row| row[2].text.as_str()).collect();
         assert_eq!(families, ["primary", "exploratory"]);
         assert_eq!(primary.rows[0][4].text, "38.8");
         assert!(others.rows.is_empty());
+        // Of a part: named where it is a hypothesis.
+        let [primary, _] = tests(&["femur"], &paired()).unwrap();
+        assert_eq!(primary.rows[0][0].text, "T2 median · cartilage, full");
+        assert!(knees(&["femur"], &knee_rows()).unwrap().rows.is_empty());
+        assert_eq!(knees(&["cartilage"], &knee_rows()).unwrap().rows.len(), 3);
     }
 
     #[test]
     fn only_knees_with_both_sessions_are_lines() {
         let plan = KneePlan::of_sessions("ses-pre", "ses-post");
-        let figures = figures(&plan, &paired(), &knee_rows()).unwrap();
+        let figures = figures((&plan, &["cartilage"]), &paired(), &knee_rows()).unwrap();
         let [Figure::Pairs(figure)] = &figures[..] else { panic!("{figures:?}") };
         assert_eq!(figure.panels.len(), 1, "no treated knee, no panel");
         let [pair] = &figure.panels[0].pairs[..] else { panic!("{figure:?}") };
